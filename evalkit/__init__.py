@@ -1,0 +1,7 @@
+"""evalkit: benchmark and evaluation harness for large audio language models."""
+
+from __future__ import annotations
+
+__all__ = ["__version__"]
+
+__version__ = "0.1.0"

@@ -1,0 +1,112 @@
+"""`evalkit leaderboard`: the records of several models side by side."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evalkit.cli.terminal import Heading, show_table
+
+if TYPE_CHECKING:
+    from evalkit.leaderboard import Table
+    from evalkit.results.record import Result
+
+DEFAULT_FOLDERS = (Path("runs"), Path("results"))
+DEFAULT_OUTPUT = Path("leaderboards/mini.md")
+
+
+def leaderboard(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders or files with records; runs/ and results/ by default."),
+    ] = None,
+    output: Annotated[Path, typer.Option(help="The table's file: .md, .csv or .json.")] = DEFAULT_OUTPUT,
+    tasks: Annotated[str, typer.Option(help="Only these tasks, families or tags, separated by commas.")] = "",
+    partial: Annotated[bool, typer.Option("--partial", help="Let runs with --limit in.")] = False,
+    allow_mixed: Annotated[
+        bool,
+        typer.Option("--allow-mixed", help="Give records that were made differently columns of their own."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+) -> None:
+    """Print models side by side and write the table to a file."""
+    from evalkit.leaderboard import RENDERERS, build_table, select
+    from evalkit.results import read_result
+    from evalkit.results.files import write_atomically
+
+    render = RENDERERS.get(output.suffix)
+    if render is None:
+        raise ValueError(f"--output {output}: a table can be written as {', '.join(RENDERERS)}")
+    places = _places(folders)
+    results = [read_result(path) for path in places]
+    chosen = select(results, tasks=_split(tasks), partial=partial, mixed=allow_mixed)
+    if not chosen:
+        raise ValueError(f"all {len(results)} records are of partial runs (--limit); --partial lets them in")
+    table = build_table(chosen, allow_mixed=allow_mixed)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(output, render(table, output.stem).encode("utf-8"))
+    if as_json:
+        print(RENDERERS[".json"](table, output.stem), end="")
+    else:
+        show_leaderboard(table)
+    print(f"{_left_out(results, chosen)}written to {output}", file=sys.stderr)
+
+
+def show_leaderboard(table: Table) -> None:
+    """Print the table with models or with tasks as its columns, whichever are fewer."""
+    from evalkit.leaderboard.values import CAPTION
+
+    notes = [f"({number}) {note}" for number, note in enumerate(table.notes, 1)]
+    cells = _cells(table)
+    if len(table.rows) > len(table.columns):
+        headings = [Heading("model")]
+        headings += [
+            Heading(f"{column.heading}\n{column.label}\nn = {column.n}", "right") for column in table.columns
+        ]
+        lines = [[row.label, *texts] for row, texts in zip(table.rows, cells, strict=True)]
+    else:
+        headings = [Heading("task"), Heading("metric"), Heading("n", "right")]
+        headings += [Heading(row.label, "right") for row in table.rows]
+        turned = zip(*cells, strict=True)
+        lines = [
+            [column.heading, column.label, str(column.n), *texts]
+            for column, texts in zip(table.columns, turned, strict=True)
+        ]
+    show_table(headings, lines, caption=CAPTION, notes=notes)
+
+
+def _cells(table: Table) -> list[list[str]]:
+    """The text of every cell; its notes are numbered in brackets."""
+    from evalkit.leaderboard.values import MISSING, full_text
+
+    return [
+        [
+            full_text(column.metric, cell.value) + "".join(f" ({number})" for number in cell.notes)
+            if cell
+            else MISSING
+            for column, cell in zip(table.columns, row.cells, strict=True)
+        ]
+        for row in table.rows
+    ]
+
+
+def _places(folders: list[Path] | None) -> list[Path]:
+    from evalkit.results import find_results
+
+    searched = folders or [folder for folder in DEFAULT_FOLDERS if folder.is_dir()] or [DEFAULT_FOLDERS[0]]
+    places = [place for folder in searched for place in find_results(folder)]
+    if not places:
+        raise ValueError(f"no result.json under {', '.join(map(str, searched))}; `evalkit run` writes them")
+    return places
+
+
+def _left_out(results: list[Result], chosen: list[Result]) -> str:
+    count = len(results) - len(chosen)
+    return f"{count} of {len(results)} records left out (older, partial or not asked for); " if count else ""
+
+
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]

@@ -1,0 +1,171 @@
+"""`evalkit run`: models on tasks, resumable, ending in a table."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from evalkit.cli.progress import show_progress
+from evalkit.cli.results_table import show_results
+from evalkit.cli.tasks import AllowCode, IncludePath
+from evalkit.cli.terminal import printable, show_json
+
+if TYPE_CHECKING:
+    from evalkit.evaluation import Evaluation
+    from evalkit.model import Card, LoadOptions
+    from evalkit.runner import RunSettings
+    from evalkit.tasks.schema import Task
+
+RUN_FAILED, INTERRUPTED = 1, 130
+
+
+def run(
+    context: typer.Context,
+    model: Annotated[str, typer.Option(help="Models by name or card file, separated by commas.")],
+    tasks: Annotated[str, typer.Option(help="Tasks, groups, tags or task files, separated by commas.")],
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many samples of a task.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on.")] = False,
+    audio: Annotated[
+        Literal["real", "none", "silence", "shuffled"], typer.Option(help="What the model gets to hear.")
+    ] = "real",
+    batch_size: Annotated[str, typer.Option(help="`auto`, or samples in a batch.")] = "auto",
+    device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda` or `cuda:N`.")] = "auto",
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="Number format of the weights.")
+    ] = "auto",
+    backbone: Annotated[
+        Literal["mini", "hub"], typer.Option(help="Where encoder and LLM come from.")
+    ] = "mini",
+    output: Annotated[Path, typer.Option(help="The folder of all runs.")] = Path("runs"),
+    seed: Annotated[int, typer.Option(help="Seed of sampling, shuffling and intervals.")] = 0,
+    max_failures: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of errors above which the run has failed.")
+    ] = 0.05,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result records as JSON.")] = False,
+    include_path: IncludePath = None,
+    allow_code: AllowCode = False,
+    model_args: Annotated[str, typer.Option(help="What a model's loader takes: key=value,...")] = "",
+) -> None:
+    """Run models on tasks and print a table. The same command again goes on where it stopped."""
+    from evalkit.cards import resolve_model
+    from evalkit.model import LoadOptions
+    from evalkit.runner import RunSettings
+
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise ValueError(f"--device {device}: expected auto, cpu, cuda or cuda:N")
+    chosen = _resolve_tasks(tasks, include_path or [], allow_code)
+    cards = [resolve_model(name) for name in _names("--model", model)]
+    options = LoadOptions(device, dtype, backbone, seed, _model_args(model_args))
+    settings = RunSettings(output, limit, _batch_size(batch_size), audio, seed, fresh, max_failures)
+    done: list[Evaluation] = []
+    try:
+        _run_all(cards, options, chosen, settings, done, as_json)
+    except KeyboardInterrupt:
+        arguments = [part for part in context.obj or () if part != "--fresh"]
+        print("\ninterrupted; finished answers are kept. To go on, type:", file=sys.stderr)
+        print(printable(shlex.join(["evalkit", *arguments])), file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    if any(evaluation.run.too_many_failures for evaluation in done):
+        raise typer.Exit(RUN_FAILED)
+
+
+def _run_all(
+    cards: list[Card],
+    options: LoadOptions,
+    tasks: list[Task],
+    settings: RunSettings,
+    done: list[Evaluation],
+    as_json: bool,
+) -> None:
+    """Whatever ends it, the results that are finished by then are shown."""
+    try:
+        for card in cards:
+            _run_model(card, options, tasks, settings, done)
+    finally:
+        if done or as_json:
+            _show(done, as_json)
+
+
+def _run_model(
+    card: Card, options: LoadOptions, tasks: list[Task], settings: RunSettings, done: list[Evaluation]
+) -> None:
+    """Load the model once and run all tasks; what is finished is added to `done` one by one."""
+    from evalkit.cards import load_model
+    from evalkit.evaluation import evaluate
+
+    print(f"loading {printable(card.name)}", file=sys.stderr, flush=True)
+    model = load_model(card, options)
+    for task in tasks:
+        done.append(evaluate(model, task, settings, show_progress(f"{card.name} on {task.name}")))
+
+
+def _show(done: list[Evaluation], as_json: bool) -> None:
+    results = [evaluation.result for evaluation in done]
+    if as_json:
+        # Through pydantic's JSON, which writes what is not a finite number as null.
+        show_json([json.loads(result.model_dump_json()) for result in results])
+    else:
+        show_results(results)
+    for evaluation in done:
+        print(printable(f"records: {evaluation.run.folder}"), file=sys.stderr)
+    for evaluation in done:
+        if evaluation.run.failures:
+            print(printable(_failures(evaluation)), file=sys.stderr)
+
+
+def _failures(evaluation: Evaluation) -> str:
+    run = evaluation.run
+    errors = [entry.response.error for entry in run.entries if entry.response.error is not None]
+    reason, count = Counter(errors).most_common(1)[0]
+    verdict = (
+        "more than --max-failures allows, so the run has failed"
+        if run.too_many_failures
+        else "counted as wrong"
+    )
+    return (
+        f"{evaluation.result.task}: {run.failures} of {len(run.entries)} answers are errors, {verdict}; "
+        f"most often ({count}): {reason}"
+    )
+
+
+def _resolve_tasks(spec: str, include_path: list[Path], allow_code: bool) -> list[Task]:
+    """The tasks, with their metrics and filters checked before a model is loaded."""
+    from evalkit.scoring import ScoringSpec
+    from evalkit.tasks import find_tasks
+
+    tasks = find_tasks(include_path, allow_code=allow_code).resolve(spec)
+    for task in tasks:
+        ScoringSpec.from_task(task)
+    return tasks
+
+
+def _names(option: str, text: str) -> list[str]:
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise ValueError(f"{option} names nothing")
+    return names
+
+
+def _batch_size(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"--batch-size {text}: expected auto or a number of samples from 1 up")
+    return int(text)
+
+
+def _model_args(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    wrong = [key for key, sign, _ in pairs if not sign or not key.strip()]
+    if wrong:
+        raise ValueError(f"--model-args {text}: {wrong[0]!r} is not of the form key=value")
+    return {key.strip(): value.strip() for key, _, value in pairs}

@@ -1,0 +1,39 @@
+"""Where samples come from, and audio. Names are loaded when they are first used: listing tasks needs none."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evalkit.data.audio import AudioError, content_sha256, decode, duration
+    from evalkit.data.overview import describe, validate
+    from evalkit.data.sources import SampleSource, open_samples
+
+_HOME = {
+    "AudioError": "audio",
+    "content_sha256": "audio",
+    "decode": "audio",
+    "duration": "audio",
+    "describe": "overview",
+    "validate": "overview",
+    "SampleSource": "sources",
+    "open_samples": "sources",
+}
+
+__all__ = [
+    "AudioError",
+    "SampleSource",
+    "content_sha256",
+    "decode",
+    "describe",
+    "duration",
+    "open_samples",
+    "validate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

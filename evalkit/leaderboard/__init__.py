@@ -1,0 +1,33 @@
+"""Tables over results. A table is built once (`build_table`); each format is a renderer of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from evalkit.leaderboard.csv import render_csv
+from evalkit.leaderboard.frame import frame
+from evalkit.leaderboard.json import render_json
+from evalkit.leaderboard.markdown import render_markdown
+from evalkit.leaderboard.selection import select
+from evalkit.leaderboard.table import Cell, Column, Row, Table, build_table
+
+__all__ = [
+    "RENDERERS",
+    "Cell",
+    "Column",
+    "Row",
+    "Table",
+    "build_table",
+    "frame",
+    "render_csv",
+    "render_json",
+    "render_markdown",
+    "select",
+]
+
+# By the suffix of the file that is written. A renderer gets the table and its title.
+RENDERERS: Mapping[str, Callable[[Table, str], str]] = {
+    ".md": render_markdown,
+    ".csv": lambda table, title: render_csv(table),
+    ".json": lambda table, title: render_json(table),
+}

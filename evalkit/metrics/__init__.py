@@ -1,0 +1,8 @@
+"""Metrics: one a file, found by name."""
+
+from __future__ import annotations
+
+from evalkit.metrics.catalogue import get, names
+from evalkit.metrics.protocol import Answers, Metric, References, Scorer
+
+__all__ = ["Answers", "Metric", "References", "Scorer", "get", "names"]

@@ -1,0 +1,194 @@
+"""The journal `samples.jsonl`: append-only, one JournalEntry a line, whole batches only.
+
+A batch is one write. Its lines carry `more`, the number of lines of the batch still to come, so that a
+batch cut short by a kill is recognised and run again whole.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from evalkit.results.files import flush_folder, write_atomically
+from evalkit.results.record import JournalEntry
+
+Batch = tuple[JournalEntry, ...]
+
+
+class JournalError(ValueError):
+    """A journal that cannot be trusted: the message names file and line."""
+
+
+def read_journal(path: Path) -> Iterator[JournalEntry]:
+    """The entries of all complete batches, in journal order, one batch in memory at a time.
+
+    A torn last line, or a last batch that is not whole, is left out. Raises JournalError for a line in the
+    middle that does not parse, for lines missing from a batch, and for an id and repeat that occur twice.
+    """
+    for batch, _ in _scan(path):
+        yield from batch
+
+
+def in_order(entries: Iterable[JournalEntry]) -> tuple[JournalEntry, ...]:
+    """Entries as the data set has them: a result does not depend on the order of batches."""
+    return tuple(sorted(entries, key=lambda entry: (entry.index, entry.repeat)))
+
+
+class JournalWriter:
+    """The single writer of a journal; the caller holds the folder's lock."""
+
+    def __init__(self, path: Path, size: int = 0) -> None:
+        """Open `path` for appending after its first `size` bytes, which end a complete batch."""
+        self.path = path
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        os.ftruncate(self._descriptor, size)
+        self._size = size
+        self._ends_line = size == 0 or os.pread(self._descriptor, 1, size - 1) == b"\n"
+        flush_folder(path.parent)
+
+    def append(self, batch: Sequence[JournalEntry]) -> None:
+        """Add a batch and flush it to disk. After an OSError (disk full) the journal is as it was before."""
+        data = (b"" if self._ends_line else b"\n") + encode_batch(batch)
+        try:
+            self._write(data)
+            os.fsync(self._descriptor)
+        except OSError as error:
+            os.ftruncate(self._descriptor, self._size)
+            raise type(error)(
+                error.errno, f"cannot write {self.path}: {error.strerror}; what it holds so far is safe"
+            ) from error
+        self._size += len(data)
+        self._ends_line = True
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def _write(self, data: bytes) -> None:
+        view, offset = memoryview(data), self._size
+        while view:
+            written = os.pwrite(self._descriptor, view, offset)
+            view, offset = view[written:], offset + written
+
+
+def resume_journal(path: Path) -> tuple[Batch, JournalWriter]:
+    """The entries of `path` (none if there is no such file) and a writer that goes on after them."""
+    entries: list[JournalEntry] = []
+    size = 0
+    if path.exists():
+        for batch, end in _scan(path):
+            entries.extend(batch)
+            size = end
+    return tuple(entries), JournalWriter(path, size)
+
+
+def rewrite_journal(path: Path, entries: Iterable[JournalEntry]) -> None:
+    """Replace the whole journal, atomically; every entry stands for itself."""
+    write_atomically(path, b"".join(encode_batch((entry,)) for entry in entries))
+
+
+def encode_batch(batch: Sequence[JournalEntry]) -> bytes:
+    """Lines of strict ASCII JSON. Numbers that are not finite become null; lone surrogates are escaped."""
+    last = len(batch) - 1
+    lines = [_encode(entry, last - position) for position, entry in enumerate(batch)]
+    return "".join(lines).encode("ascii")
+
+
+def _encode(entry: JournalEntry, more: int) -> str:
+    values = {field.name: getattr(entry, field.name) for field in fields(entry)}
+    response = {field.name: getattr(entry.response, field.name) for field in fields(entry.response)}
+    values |= {"response": response, "fields": dict(entry.fields), "more": more}
+    try:
+        return json.dumps(values, allow_nan=False) + "\n"
+    except ValueError:
+        return json.dumps(_finite(values), allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _scan(path: Path) -> Iterator[tuple[Batch, int]]:
+    """Complete batches, each with the offset at which it ends."""
+    seen: set[tuple[str, int]] = set()
+    batch: list[JournalEntry] = []
+    due: int | None = None
+    offset = 0
+    for number, line, is_last in _lines(path):
+        where = f"{path}:{number}"
+        offset += len(line)
+        values = _parse(line, where, is_last)
+        if values is None:
+            return
+        entry, more = _decode(values, where)
+        if due is not None and more != due:
+            raise JournalError(f"{where}: lines of a batch are missing or were reordered before this one")
+        if (entry.id, entry.repeat) in seen:
+            raise JournalError(f"{where}: sample {entry.id!r} (repeat {entry.repeat}) is there twice")
+        seen.add((entry.id, entry.repeat))
+        batch.append(entry)
+        due = more - 1 if more else None
+        if more == 0:
+            yield tuple(batch), offset
+            batch.clear()
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
+    with path.open("rb") as file:
+        line = file.readline()
+        number = 1
+        while line:
+            following = file.readline()
+            yield number, line, not following
+            line, number = following, number + 1
+
+
+def _parse(line: bytes, where: str, is_last: bool) -> dict[str, Any] | None:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        if is_last:
+            return None
+        raise JournalError(
+            f"{where}: not a line of JSON ({error}); remove it to run its sample again"
+        ) from error
+    if not isinstance(values, dict):
+        raise JournalError(f"{where}: expected a JSON object, found {type(values).__name__}")
+    return values
+
+
+def _decode(values: dict[str, Any], where: str) -> tuple[JournalEntry, int]:
+    more = values.pop("more", 0)
+    if type(more) is not int or more < 0:
+        raise JournalError(f"{where}: 'more' must be a count, found {more!r}")
+    response = values.get("response")
+    if isinstance(response, dict) and isinstance(response.get("choice_logprobs"), list):
+        response["choice_logprobs"] = [
+            math.nan if item is None else item for item in response["choice_logprobs"]
+        ]
+    if values.get("seconds", 0.0) is None:
+        values["seconds"] = math.nan
+    try:
+        return _entry_adapter().validate_python(values), more
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise JournalError(f"{where}: {field}: {first['msg']}") from error
+
+
+@cache
+def _entry_adapter() -> TypeAdapter[JournalEntry]:
+    return TypeAdapter(JournalEntry)

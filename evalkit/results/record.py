@@ -1,0 +1,125 @@
+"""The result record and the journal line, as types. Reading and writing is `evalkit.results.store`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from evalkit.model import Response
+from evalkit.tasks.schema import Status
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One line of `samples.jsonl`: all that scoring needs to know, so that it needs no audio and no model.
+
+    request: hash of audio content, messages, choices; fields: the sample's values for slices;
+    index: the sample's place in the data set, so that nothing depends on the order of batches.
+    """
+
+    id: str
+    request: str
+    references: tuple[str, ...]
+    response: Response
+    choices: tuple[str, ...] = ()
+    cluster: str = ""
+    index: int = 0
+    repeat: int = 0
+    seconds: float = 0.0
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A response, the answer extracted from it, and a status. `answer` is None when there is none."""
+
+    entry: JournalEntry
+    answer: str | None
+    status: Status
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+def _nan_of_null(value: Any) -> Any:
+    return float("nan") if value is None else value
+
+
+class MetricValue(_Frozen):
+    """A value with its interval; `note` says why an interval is missing or to be read with care.
+
+    A value that is not defined is NaN here and null in JSON.
+    """
+
+    value: Annotated[float, BeforeValidator(_nan_of_null)]
+    low: float | None = None
+    high: float | None = None
+    level: float = 0.95
+    method: str = ""
+    clusters: int = 0
+    higher_is_better: bool = True
+    note: str = ""
+
+
+class Fingerprints(_Frozen):
+    """SHA-256 hashes that say how a result was made (see docs: prompt, settings, data, scoring, model).
+
+    `generation` covers model + prompt + settings + dtype + audio setting; the parts stand alone beside
+    it, so that a refused comparison can name the field that differs.
+    """
+
+    generation: str
+    model: str
+    prompt: str
+    settings: str
+    data: str
+    scoring: str
+
+
+class Provenance(_Frozen):
+    """Where and with what a result was made. None of it takes part in a fingerprint."""
+
+    evalkit: str
+    revision: str = ""
+    packages: Mapping[str, str] = Field(default_factory=dict)
+    python: str = ""
+    platform: str = ""
+    device: str = ""
+    device_name: str = ""
+    dtype: str = ""
+    batch_size: str = ""
+    seed: int = 0
+    sources: Mapping[str, str] = Field(default_factory=dict)
+    parameters: int = 0
+    active_parameters: int = 0
+    started: str = ""
+    wall_seconds: float = 0.0
+    audio_seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Result(_Frozen):
+    """One model on one task."""
+
+    schema_version: int = SCHEMA_VERSION
+    model: str
+    task: str
+    task_version: str = "1"
+    family: str = ""
+    side: str = ""
+    tags: tuple[str, ...] = ()
+    audio: str = "real"
+    n: int
+    partial: bool = False
+    metrics: Mapping[str, MetricValue]
+    counts: Mapping[str, int]
+    fingerprints: Fingerprints
+    provenance: Provenance
+    scoring: Mapping[str, Any] = Field(default_factory=dict)

@@ -1,0 +1,27 @@
+"""Generation: samples in, a complete journal out. Knows no metric."""
+
+from __future__ import annotations
+
+from evalkit.runner.engine import Engine, LocalEngine, Preparation
+from evalkit.runner.lazy import LazyModel
+from evalkit.runner.plan import BatchBudget, plan_batches
+from evalkit.runner.progress import Meter, Progress, Rates, Silent
+from evalkit.runner.resume import DataChangedError
+from evalkit.runner.run import RunSettings, TaskRun, run_task
+
+__all__ = [
+    "BatchBudget",
+    "DataChangedError",
+    "Engine",
+    "LazyModel",
+    "LocalEngine",
+    "Meter",
+    "Preparation",
+    "Progress",
+    "Rates",
+    "RunSettings",
+    "Silent",
+    "TaskRun",
+    "plan_batches",
+    "run_task",
+]

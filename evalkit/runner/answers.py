@@ -1,0 +1,115 @@
+"""Calling a model so that one bad sample costs one sample."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import math
+import sys
+from collections.abc import Sequence
+
+from evalkit.model import Model, Prepared, Request, Response
+from evalkit.results.provenance import without_home
+
+MAX_REASON = 500
+
+logger = logging.getLogger(__name__)
+
+
+class DeviceLostError(RuntimeError):
+    """The device no longer answers, so that every further sample would fail for no fault of its own."""
+
+
+def answer(model: Model, batch: Sequence[Prepared]) -> list[Response]:
+    """One checked Response per item, in order.
+
+    Out of memory halves the batch; any other exception runs its items one by one, so that only the guilty
+    sample becomes an error Response. Raises DeviceLostError when the device has failed for good.
+    """
+    if not batch:
+        return []
+    try:
+        return _call(model, batch)
+    except Exception as error:
+        if _device_lost(error):
+            ids = ", ".join(prepared.request.sample_id for prepared in batch[:8])
+            raise DeviceLostError(
+                f"the device failed in the batch of {ids}: {reason(error)}; run the same command again"
+            ) from error
+        if len(batch) == 1:
+            return [failed(error)]
+        logger.debug("a batch of %d failed and is split", len(batch), exc_info=True)
+        out_of_memory = is_out_of_memory(error)
+    # Out of the except clause the failed call's frames, and the tensors they hold, are gone.
+    size = (len(batch) + 1) // 2 if out_of_memory else 1
+    if out_of_memory:
+        _free_memory()
+    parts = [batch[start : start + size] for start in range(0, len(batch), size)]
+    return [response for part in parts for response in answer(model, part)]
+
+
+def failed(error: Exception) -> Response:
+    """The error Response for an exception."""
+    logger.debug("a sample failed", exc_info=error)
+    return error_response(reason(error))
+
+
+def error_response(why: str) -> Response:
+    return Response(finish_reason="error", error=why)
+
+
+def reason(error: Exception) -> str:
+    """One line that says what went wrong: bad input in its own words, anything else with its type."""
+    text = " ".join(without_home(str(error)).split())
+    if is_out_of_memory(error):
+        text = f"out of memory: {text}"
+    elif not isinstance(error, ValueError | OSError) or not text:
+        text = f"{type(error).__name__}: {text}"
+    text = text.removesuffix(": ")
+    return text if len(text) <= MAX_REASON else text[: MAX_REASON - 3] + "..."
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """By name and message, so that torch need not be loaded to ask."""
+    named = type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError)
+    return named or (isinstance(error, RuntimeError) and "out of memory" in str(error).lower())
+
+
+def _call(model: Model, batch: Sequence[Prepared]) -> list[Response]:
+    """All items of a batch ask the same kind of question: a task has one output type."""
+    scoring = bool(batch[0].request.choices)
+    responses = model.score_choices(batch) if scoring else model.generate(batch)
+    if len(responses) != len(batch):
+        raise RuntimeError(f"the model returned {len(responses)} responses to {len(batch)} requests")
+    return [_checked(one, prepared.request) for one, prepared in zip(responses, batch, strict=True)]
+
+
+def _checked(response: Response, request: Request) -> Response:
+    """The response, or an error Response that says why it cannot stand."""
+    if response.error is not None:
+        return error_response(response.error)
+    if not request.choices:
+        return response if response.text is not None else error_response("the model returned no text")
+    found, due = len(response.choice_logprobs), len(request.choices)
+    if found != due:
+        return error_response(f"the model scored {found} of {due} choices")
+    if not all(math.isfinite(value) for value in response.choice_logprobs):
+        return error_response("the model gave a choice a log-likelihood that is not finite")
+    if len(response.choice_tokens) not in (0, due):
+        return error_response(
+            f"the model counted the tokens of {len(response.choice_tokens)} of {due} choices"
+        )
+    return response
+
+
+def _device_lost(error: Exception) -> bool:
+    """After a CUDA error other than out-of-memory no call in this process succeeds any more."""
+    text = str(error)
+    return isinstance(error, RuntimeError) and "CUDA error" in text and not is_out_of_memory(error)
+
+
+def _free_memory() -> None:
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

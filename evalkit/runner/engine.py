@@ -1,0 +1,98 @@
+"""The seam between what is to be answered and where it is answered.
+
+The run plans batches of work items and writes the journal; an engine turns batches into responses.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from evalkit.data import AudioError, decode
+from evalkit.model import Audio, AudioSetting, Model, Prepared, Request, Response
+from evalkit.runner.answers import answer, failed
+from evalkit.runner.items import WorkItem
+from evalkit.runner.prefetch import prefetch
+from evalkit.tasks import build_request
+from evalkit.tasks.schema import AudioRef, Sample, Task
+
+SAMPLE_RATE = 16_000
+MAX_WORKERS = 8
+
+Batch = Sequence[WorkItem]
+Answered = Generator[tuple[Batch, list[Response]], None, None]
+
+
+class Engine(Protocol):
+    def run(self, batches: Sequence[Batch]) -> Answered:
+        """Yield every batch exactly once, in any order, with one Response per item."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Everything that happens to an item before the device. Safe to use from several threads."""
+
+    task: Task
+    samples: Sequence[Sample]
+    audio: AudioSetting
+
+    def request(self, item: WorkItem) -> Request:
+        """Read, decode and build. Raises AudioError or ValueError for a sample that cannot be asked."""
+        sample = self.samples[item.entry.index]
+        audios = [self._decoded(ref) for ref in self._given(item, sample)]
+        request = build_request(self.task, sample, audios, self.audio)
+        return replace(request, settings=replace(request.settings, seed=item.seed))
+
+    def prepared(self, model: Model, item: WorkItem) -> Prepared | Response:
+        """The item ready for the model, or an error Response with the reason why it cannot be."""
+        try:
+            request = self.request(item)
+        except (AudioError, ValueError, OSError, MemoryError) as error:
+            return failed(error)
+        try:
+            return model.prepare(request)
+        except Exception as error:
+            # Foreign code, like the model's other calls: one odd sample must not end the run.
+            return failed(error)
+
+    def _given(self, item: WorkItem, sample: Sample) -> Sequence[AudioRef]:
+        """The sample's audio, or that of others for the setting `shuffled`."""
+        if item.audios is None:
+            return sample.audios
+        return [self.samples[index].audios[place] for index, place in item.audios]
+
+    def _decoded(self, ref: AudioRef) -> Audio:
+        return _unheard() if self.audio == "none" else decode(ref, SAMPLE_RATE)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEngine:
+    """One model in this process, fed by worker threads."""
+
+    model: Model
+    preparation: Preparation
+
+    def run(self, batches: Sequence[Batch]) -> Answered:
+        workers = max(1, min(MAX_WORKERS, (os.cpu_count() or 1) - 1))
+        ahead = 2 * max(map(len, batches), default=0) + workers
+        for batch, made in prefetch(batches, self._prepare, workers=workers, ahead=ahead):
+            yield batch, answer_batch(self.model, made)
+
+    def _prepare(self, item: WorkItem) -> Prepared | Response:
+        return self.preparation.prepared(self.model, item)
+
+
+def answer_batch(model: Model, made: Sequence[Prepared | Response]) -> list[Response]:
+    """Responses in order: those that preparation already had to give, and the model's."""
+    answers = iter(answer(model, [one for one in made if isinstance(one, Prepared)]))
+    return [next(answers) if isinstance(one, Prepared) else one for one in made]
+
+
+def _unheard() -> Audio:
+    """Stands for an audio that the setting `none` drops from the request."""
+    import numpy as np
+
+    return Audio(np.zeros(0, dtype=np.float32), SAMPLE_RATE, "")

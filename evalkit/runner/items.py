@@ -1,0 +1,169 @@
+"""Samples to work items: what is asked, its hash and its length, found without decoding any audio."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from evalkit.data import AudioError, content_sha256
+from evalkit.model import AudioSetting, Message, Response
+from evalkit.results.fingerprint import request_hash, sha256_of
+from evalkit.results.record import JournalEntry
+from evalkit.runner.plan import estimated_length
+from evalkit.tasks import PromptError, build_messages
+from evalkit.tasks.schema import AudioRef, Sample, Task
+
+HASH_WORKERS = 4
+HASH_CHUNK = 64
+# Stands for the content hash of audio that cannot be read.
+UNREADABLE = "unreadable"
+UNANSWERED = Response()
+
+AudioPlace = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """One answer that is due. Small plain data: samples and their audio are read when their turn comes.
+
+    entry: its journal line, still without the response; length: in tokens, estimated; seed: for sampling,
+    one of its own for each sample and repeat; audios: for the setting `shuffled`, whose audio the model
+    is to hear, as (index of the sample, place among its audios).
+    """
+
+    entry: JournalEntry
+    length: float
+    seed: int
+    audios: tuple[AudioPlace, ...] | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.entry.id, self.entry.repeat
+
+    def answered(self, response: Response) -> JournalEntry:
+        return replace(self.entry, response=response)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    entry: JournalEntry
+    length: float
+    contents: tuple[str, ...]
+
+
+def work_items(task: Task, samples: Sequence[Sample], audio: AudioSetting, seed: int) -> tuple[WorkItem, ...]:
+    """One item for each sample and repeat, a sample's repeats side by side.
+
+    Reads every audio file once, for its hash. Raises ValueError for a sample that has no references or
+    choices, and for `shuffled` with fewer than two different recordings.
+    """
+    asked = list(_all_asked(task, samples))
+    others = _shuffled(asked, seed) if audio == "shuffled" else {}
+    items = []
+    for one in asked:
+        audios = tuple(others[content] for content in one.contents) if audio == "shuffled" else None
+        for repeat in range(task.repeats):
+            own_seed = int(sha256_of([task.generation.seed, seed, one.entry.id, repeat])[:7], 16)
+            items.append(WorkItem(replace(one.entry, repeat=repeat), one.length, own_seed, audios))
+    return tuple(items)
+
+
+def cycle(contents: Sequence[str], seed: int) -> dict[str, str]:
+    """Another content for every content: a seeded cycle through all of them, so that none stays.
+
+    The cycle is ordered by hash, not by a random generator, whose sequence may change with its version.
+    Raises ValueError for fewer than two.
+    """
+    if len(set(contents)) < 2:
+        raise ValueError("audio setting 'shuffled' needs at least two different recordings that can be read")
+    ordered = sorted(set(contents), key=lambda one: hashlib.sha256(f"{seed}:{one}".encode()).digest())
+    return dict(pairwise([*ordered, ordered[0]]))
+
+
+def _shuffled(asked: Sequence[_Asked], seed: int) -> dict[str, AudioPlace]:
+    """Where to find the audio that replaces a content; what cannot be read stays and becomes an error."""
+    places: dict[str, AudioPlace] = {}
+    for one in asked:
+        for place, content in enumerate(one.contents):
+            places.setdefault(content, (one.entry.index, place))
+    following = cycle([content for content in places if content != UNREADABLE], seed)
+    return {content: places[following.get(content, content)] for content in places}
+
+
+def _all_asked(task: Task, samples: Sequence[Sample]) -> Iterator[_Asked]:
+    """In order, a chunk at a time in worker threads: most of it is reading and hashing files."""
+    known: dict[Path, str] = {}
+
+    def ask(start: int) -> list[_Asked]:
+        chunk = range(start, min(start + HASH_CHUNK, len(samples)))
+        return [_ask(task, samples[index], index, known) for index in chunk]
+
+    with ThreadPoolExecutor(max_workers=HASH_WORKERS, thread_name_prefix="evalkit-hash") as pool:
+        for chunk in pool.map(ask, range(0, len(samples), HASH_CHUNK)):
+            yield from chunk
+
+
+def _ask(task: Task, sample: Sample, index: int, known: dict[Path, str]) -> _Asked:
+    contents = tuple(_content(ref, known) for ref in sample.audios)
+    messages = _messages(task, sample)
+    choices = sample.choices if task.output_type == "multiple_choice" else ()
+    entry = JournalEntry(
+        id=sample.id,
+        request=request_hash(contents, messages, choices),
+        references=sample.references,
+        response=UNANSWERED,
+        choices=sample.choices,
+        cluster=sample.cluster,
+        index=index,
+        seconds=sample.seconds,
+        fields=_kept_fields(task, sample.fields),
+    )
+    texts = [part for message in messages for part in message.content if isinstance(part, str)]
+    characters = sum(map(len, texts)) + sum(map(len, choices))
+    new_tokens = 0 if task.output_type == "multiple_choice" else task.generation.max_new_tokens
+    return _Asked(entry, estimated_length(sample.seconds, characters, new_tokens), contents)
+
+
+def _content(ref: AudioRef, known: dict[Path, str]) -> str:
+    """The content hash; a file that several samples share is read once."""
+    if ref.path is not None and ref.path in known:
+        return known[ref.path]
+    try:
+        content = content_sha256(ref)
+    except AudioError:
+        content = UNREADABLE
+    if ref.path is not None:
+        known[ref.path] = content
+    return content
+
+
+def _messages(task: Task, sample: Sample) -> tuple[Message, ...]:
+    """The messages, or none where the prompt cannot be made: then the answer will be an error."""
+    try:
+        return build_messages(task, sample, len(sample.audios))
+    except PromptError:
+        return ()
+
+
+def _kept_fields(task: Task, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What scoring and slices may ask for later, as JSON has it."""
+    names = dict.fromkeys((*task.meta.slices, task.meta.transcript))
+    return {name: _plain(fields[name]) for name in names if name in fields}
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value)

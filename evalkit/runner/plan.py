@@ -1,0 +1,70 @@
+"""Which samples go through the model together: a pure function of their lengths."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+FRAMES_PER_SECOND = 12.5
+CHARACTERS_PER_TOKEN = 4.0
+
+Plan = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchBudget:
+    """What a batch may hold.
+
+    samples: at most this many; length: at most this much when all are padded to the longest;
+    window: how many samples ahead, in file order, are sorted by length to form batches.
+    """
+
+    samples: int
+    length: float = math.inf
+    window: int = 512
+
+
+def budget_for(batch_size: int | Literal["auto"], device: str) -> BatchBudget:
+    """A fixed number of samples, or (`auto`) as many padded tokens as suit the kind of device.
+
+    ValueError for a batch size below 1.
+    """
+    if batch_size == "auto":
+        return BatchBudget(128, 32_768.0) if device.startswith("cuda") else BatchBudget(16, 4_096.0)
+    if batch_size < 1:
+        raise ValueError(f"batch size must be at least 1 or 'auto', not {batch_size}")
+    return BatchBudget(batch_size, window=max(512, 8 * batch_size))
+
+
+def estimated_length(seconds: float, characters: int, new_tokens: int) -> float:
+    """Length in LLM tokens before anything is decoded: audio frames, text and the longest answer."""
+    return seconds * FRAMES_PER_SECOND + characters / CHARACTERS_PER_TOKEN + new_tokens
+
+
+def plan_batches(lengths: Sequence[float], budget: BatchBudget) -> Plan:
+    """Split indices 0..n-1 into batches: every index once, longest first within each look-ahead window.
+
+    Depends on nothing but its arguments; equal lengths keep their order. A sample that is longer than the
+    budget gets a batch of its own.
+    """
+    batches: list[tuple[int, ...]] = []
+    for start in range(0, len(lengths), budget.window):
+        window = range(start, min(start + budget.window, len(lengths)))
+        batches.extend(_fill(sorted(window, key=lambda index: -lengths[index]), lengths, budget))
+    return tuple(batches)
+
+
+def _fill(indices: Sequence[int], lengths: Sequence[float], budget: BatchBudget) -> list[tuple[int, ...]]:
+    batches: list[tuple[int, ...]] = []
+    batch: list[int] = []
+    for index in indices:
+        padded = (len(batch) + 1) * lengths[batch[0]] if batch else 0.0
+        if batch and (len(batch) == budget.samples or padded > budget.length):
+            batches.append(tuple(batch))
+            batch = []
+        batch.append(index)
+    if batch:
+        batches.append(tuple(batch))
+    return batches

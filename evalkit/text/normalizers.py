@@ -1,0 +1,91 @@
+"""Named, versioned text normalisers.
+
+| name | what it does |
+|---|---|
+| `none` | nothing |
+| `basic` | Whisper's BasicTextNormalizer: lower case, brackets and their content, symbols and marks removed |
+| `whisper_en` | Whisper's EnglishTextNormalizer: `basic` plus numbers, contractions, British spellings |
+| `lower_no_punct` | lower case, punctuation to spaces; made for labels and short answers |
+
+`basic` and `whisper_en` are the package whisper-normalizer (Radford et al. 2022, appendix C).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+
+from evalkit.text.suggest import unknown
+
+Normalizer = Callable[[str], str]
+
+_DROPPED = "'’ʼ"
+_KEPT = "#%&"
+_SIGN = re.compile(r"(?<![\w)])-(?=\d)")
+_SIGN_MARK = "\ue000"
+
+
+def normalize(name: str) -> Normalizer:
+    """The normaliser called `name`. ValueError names the nearest one if there is none."""
+    if name not in _FACTORIES:
+        raise ValueError(unknown("normalizer", name, _FACTORIES))
+    return _FACTORIES[name]()
+
+
+def versioned(name: str) -> str:
+    """`name@version`, for scoring fingerprints."""
+    if name not in NORMALIZERS:
+        raise ValueError(unknown("normalizer", name, NORMALIZERS))
+    return f"{name}@{NORMALIZERS[name]}"
+
+
+def lower_no_punct(text: str) -> str:
+    """Lower-case NFKC text, punctuation to spaces, runs of white space to one space.
+
+    Apostrophes vanish (`don't` -> `dont`). `#`, `%`, `&` and the sign of a number stay: they tell labels
+    apart (C and C#, 5 and -5).
+    """
+    text = _SIGN.sub(_SIGN_MARK, unicodedata.normalize("NFKC", text).lower())
+    if text.isascii() and text.replace(" ", "").isalnum():
+        return " ".join(text.split())
+    return " ".join("".join(map(_without_punctuation, text)).split()).replace(_SIGN_MARK, "-")
+
+
+def _without_punctuation(char: str) -> str:
+    if char in _DROPPED:
+        return ""
+    if char in _KEPT or unicodedata.category(char)[0] != "P":
+        return char
+    return " "
+
+
+def _unchanged(text: str) -> str:
+    return text
+
+
+@functools.cache
+def _whisper_basic() -> Normalizer:
+    from whisper_normalizer.basic import BasicTextNormalizer
+
+    normalizer: Normalizer = BasicTextNormalizer()
+    return lambda text: normalizer(text).strip()
+
+
+@functools.cache
+def _whisper_english() -> Normalizer:
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    normalizer: Normalizer = EnglishTextNormalizer()
+    return lambda text: normalizer(text).strip()
+
+
+NORMALIZERS: Mapping[str, int] = {"none": 1, "basic": 1, "whisper_en": 1, "lower_no_punct": 1}
+
+_FACTORIES: Mapping[str, Callable[[], Normalizer]] = {
+    "none": lambda: _unchanged,
+    "basic": _whisper_basic,
+    "whisper_en": _whisper_english,
+    "lower_no_punct": lambda: lower_no_punct,
+}

@@ -1,0 +1,129 @@
+"""From a card to a loaded audio LLM."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from evalkit.model import Card, LoadOptions, ModelInfo
+from model_adapters.audio_llm import encoder, llm
+from model_adapters.audio_llm.checkpoint import Weights, load_projector, read_weights
+from model_adapters.audio_llm.config import LoraConfig, ProjectorConfig
+from model_adapters.audio_llm.model import AudioLLM, Parts
+from model_adapters.audio_llm.projector import count_parameters
+from model_adapters.audio_llm.prompt import CHATML
+from model_adapters.backbone import Backbone, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Raise it when a change of this code changes what a model answers.
+CODE_VERSION = 1
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class AudioLLMConfig(BaseModel):
+    """`config` of a card whose loader is `audio_llm`. `training` says how the weights were made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    projector: ProjectorConfig
+    weights: str
+    lora: LoraConfig | None = None
+    chat_template: str | None = CHATML
+    training: dict[str, Any] = {}
+
+
+def read_config(card: Card) -> AudioLLMConfig:
+    try:
+        return AudioLLMConfig.model_validate(dict(card.config))
+    except ValidationError as error:
+        problems = "; ".join(f"config.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ValueError(f"the card {card.path.name} is not right: {problems}") from error
+
+
+def load(card: Card, options: LoadOptions) -> AudioLLM:
+    """Entry point `audio_llm` of the group `evalkit.models`."""
+    if options.args:
+        raise ValueError(f"{card.name} takes no --model-args, but got {', '.join(sorted(options.args))}")
+    config = read_config(card)
+    device = pick_device(options.device)
+    dtype = pick_dtype(options.dtype, device)
+    weights = read_weights(card.path.parent / config.weights)
+    projector = load_projector(config.projector, weights.projector, config.weights).to(device)
+    backbone = resolve(options.backbone)
+    model, tokenizer = llm.load_llm(backbone.llm, dtype, device)
+    if config.lora is not None:
+        llm.merge_lora(model, weights.lora, config.lora.scale)
+    parts = Parts(
+        features=encoder.WhisperFeatures(backbone.whisper),
+        encoder=encoder.load_encoder(backbone.whisper, dtype, device),
+        projector=projector,
+        llm=model,
+        tokenizer=tokenizer,
+        chat_template=config.chat_template,
+    )
+    return AudioLLM(parts, _info(card, config, backbone, weights, device, dtype, parts))
+
+
+def fetch(card: Card, options: LoadOptions) -> None:
+    """Entry point `audio_llm` of the group `evalkit.fetchers`: everything that loading needs, in the cache."""
+    read_config(card)
+    resolve(options.backbone)
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is the first GPU when there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"--device {name}: expected auto, cpu or cuda[:n]") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"--device {name}: this machine shows {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+def pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    """`auto` is float32 on CPU, so that numbers do not depend on the machine, and bfloat16 on a GPU."""
+    if name == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    if name not in _DTYPES:
+        raise ValueError(f"--dtype {name}: expected auto or one of {', '.join(_DTYPES)}")
+    return _DTYPES[name]
+
+
+def _info(
+    card: Card,
+    config: AudioLLMConfig,
+    backbone: Backbone,
+    weights: Weights,
+    device: torch.device,
+    dtype: torch.dtype,
+    parts: Parts,
+) -> ModelInfo:
+    total, active = count_parameters(config.projector)
+    rest = sum(p.numel() for p in parts.encoder.parameters()) + sum(p.numel() for p in parts.llm.parameters())
+    identity: Mapping[str, Any] = {
+        "code": CODE_VERSION,
+        "backbone": backbone.fingerprint,
+        "weights": weights.sha256,
+        "projector": config.projector.model_dump(),
+        "lora": config.lora.model_dump() if config.lora else None,
+        "chat_template": config.chat_template,
+    }
+    return ModelInfo(
+        name=card.name,
+        fingerprint=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+        device=str(device),
+        dtype=str(dtype).removeprefix("torch."),
+        parameters=total + rest,
+        active_parameters=active + rest,
+        sources={**backbone.sources, "weights": f"{Path(config.weights).name} sha256:{weights.sha256}"},
+    )

@@ -1,0 +1,138 @@
+"""The audio LLM under the Model protocol: encoder, projector, language model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from evalkit.model import ModelInfo, Prepared, Request, Response
+from model_adapters.audio_llm import encoder as whisper
+from model_adapters.audio_llm import llm
+from model_adapters.audio_llm.projector import Projector, stack_frames
+from model_adapters.audio_llm.prompt import Segment, render
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The loaded parts of a model, on one device."""
+
+    features: whisper.WhisperFeatures
+    encoder: nn.Module
+    projector: Projector
+    llm: Any
+    tokenizer: Any
+    chat_template: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What `prepare` makes: the prompt's segments, and for each audio its windows' features and frame counts."""
+
+    segments: tuple[Segment, ...]
+    mels: tuple[tuple[Tensor, ...], ...]
+    frames: tuple[tuple[int, ...], ...]
+    choices: tuple[tuple[int, ...], ...]
+
+
+class AudioLLM:
+    """Audio embeddings in place of their slots, text out or choices scored."""
+
+    def __init__(self, parts: Parts, info: ModelInfo) -> None:
+        self.parts = parts
+        self.info = info
+        end = parts.tokenizer.convert_tokens_to_ids("<|im_end|>")
+        self._stop_tokens = [end] if end is not None else [parts.tokenizer.eos_token_id]
+
+    def prepare(self, request: Request) -> Prepared:
+        mels, frames = [], []
+        for audio in request.audios:
+            if audio.rate != whisper.RATE:
+                raise ValueError(f"audio of {audio.rate} Hz; this model takes {whisper.RATE} Hz")
+            cuts = whisper.windows(audio.samples)
+            mels.append(tuple(self.parts.features(cut) for cut in cuts))
+            frames.append(tuple(whisper.frame_count(len(cut)) for cut in cuts))
+        segments = render(self.parts.tokenizer, request.messages, self.parts.chat_template)
+        encode = self.parts.tokenizer
+        choices = tuple(tuple(encode(c, add_special_tokens=False).input_ids) for c in request.choices)
+        stack = self.parts.projector.config.stack
+        cost = sum(len(s.tokens) for s in segments) + sum(-(-n // stack) for f in frames for n in f)
+        return Prepared(request, Inputs(segments, tuple(mels), tuple(frames), choices), cost)
+
+    def generate(self, batch: Sequence[Prepared]) -> list[Response]:
+        prompts = self._prompts([p.payload for p in batch])
+        settings = batch[0].request.settings
+        answers = llm.decode(self.parts.llm, prompts, settings, self._stop_tokens)
+        return [self._response(p, a, settings.max_new_tokens) for p, a in zip(prompts, answers, strict=True)]
+
+    def _response(self, prompt: Tensor, tokens: list[int], limit: int) -> Response:
+        return Response(
+            text=self.parts.tokenizer.decode(tokens, skip_special_tokens=True),
+            finish_reason="length" if len(tokens) >= limit else "stop",
+            input_tokens=len(prompt),
+            output_tokens=len(tokens),
+        )
+
+    def score_choices(self, batch: Sequence[Prepared]) -> list[Response]:
+        prompts = self._prompts([p.payload for p in batch])
+        responses = []
+        for prompt, prepared in zip(prompts, batch, strict=True):
+            tokens = [torch.tensor(c, device=prompt.device) for c in prepared.payload.choices]
+            scores = llm.continuation_logprobs(self.parts.llm, [prompt] * len(tokens), tokens)
+            responses.append(
+                Response(
+                    choice_logprobs=tuple(scores.tolist()),
+                    choice_tokens=tuple(len(t) for t in tokens),
+                    finish_reason="choices",
+                    input_tokens=len(prompt),
+                )
+            )
+        return responses
+
+    def routing(self, batch: Sequence[Prepared]) -> list[NDArray[np.float32]]:
+        """Router probabilities [tokens, experts] per item; needs an MoE projector."""
+        found = []
+        for frames in self._frames([p.payload for p in batch]):
+            routing = self.parts.projector(torch.cat(frames)).routing
+            if routing is None:
+                raise ValueError(f"{self.info.name} has a dense projector: there is no routing to read")
+            found.append(routing.probabilities.float().cpu().numpy())
+        return found
+
+    @torch.inference_mode()
+    def _frames(self, inputs: Sequence[Inputs]) -> list[list[Tensor]]:
+        """Stacked frames [tokens, stack * d] of every audio of every item."""
+        mels = [mel for item in inputs for audio in item.mels for mel in audio]
+        states = iter(whisper.encode(self.parts.encoder, mels))
+        stack = self.parts.projector.config.stack
+        return [
+            [torch.cat([stack_frames(next(states)[:n], stack) for n in audio]) for audio in item.frames]
+            for item in inputs
+        ]
+
+    @torch.inference_mode()
+    def _prompts(self, inputs: Sequence[Inputs]) -> list[Tensor]:
+        """The LLM's input embeddings [tokens, d_llm] of every item."""
+        frames = self._frames(inputs)
+        flat = [audio for item in frames for audio in item]
+        projected: list[Tensor] = []
+        if flat:
+            joined = torch.cat(flat).float()
+            projected = list(self.parts.projector(joined).embeddings.split([len(a) for a in flat]))
+        audios = iter(projected)
+        return [self._embed(item.segments, [next(audios) for _ in item.mels]) for item in inputs]
+
+    def _embed(self, segments: Sequence[Segment], audios: Sequence[Tensor]) -> Tensor:
+        embed = self.parts.llm.get_input_embeddings()
+        parts = []
+        for segment in segments:
+            if segment.audio is None:
+                parts.append(embed(torch.tensor(segment.tokens, device=embed.weight.device)))
+            else:
+                parts.append(audios[segment.audio].to(embed.weight.dtype))
+        return torch.cat(parts)

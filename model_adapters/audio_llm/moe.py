@@ -1,0 +1,104 @@
+"""The sparse Mixture-of-Experts projector.
+
+Lei et al., "MoE Adapter for Large Audio Language Models", Findings of ACL 2026 (arXiv 2601.02967), and
+Eureka-Audio (arXiv 2602.13954), eq. 1-4.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from model_adapters.audio_llm.config import ProjectorConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Where each token went.
+
+    logits: [tokens, experts]; experts: the chosen ones, [tokens, k]; gates: their weights, [tokens, k].
+    """
+
+    logits: Tensor
+    experts: Tensor
+    gates: Tensor
+
+    @property
+    def probabilities(self) -> Tensor:
+        """Softmax over all experts, [tokens, experts]: what the balance loss sees."""
+        return self.logits.softmax(-1)
+
+
+def route(logits: Tensor, top_k: int) -> Routing:
+    """Non-top-k logits are set to -inf and the survivors get a softmax (eq. 2-3)."""
+    kept, experts = logits.topk(top_k, dim=-1)
+    return Routing(logits, experts, kept.softmax(-1))
+
+
+def balance_loss(routing: Routing) -> Tensor:
+    """|E_R| * sum_e P_e f_e (eq. 4); 1 when load is even.
+
+    P_e is the mean router probability of expert e, before the cut to top-k so that every expert gets a
+    gradient; f_e the share of routed slots that it received.
+    """
+    count = routing.logits.shape[-1]
+    load = torch.bincount(routing.experts.flatten(), minlength=count).to(routing.logits.dtype)
+    mean_probability = routing.probabilities.mean(0)
+    return count * (mean_probability * load / load.sum()).sum()
+
+
+class Experts(nn.Module):
+    """Two-layer networks Linear(d, e) -> SiLU -> Linear(e, m), their weights stacked."""
+
+    def __init__(self, count: int, width_in: int, hidden: int, width_out: int) -> None:
+        super().__init__()
+        self.up = nn.Parameter(torch.empty(count, width_in, hidden))
+        self.up_bias = nn.Parameter(torch.zeros(count, hidden))
+        self.down = nn.Parameter(torch.empty(count, hidden, width_out))
+        self.down_bias = nn.Parameter(torch.zeros(count, width_out))
+        for weight in (self.up, self.down):
+            bound = 1.0 / math.sqrt(weight.shape[1])
+            nn.init.uniform_(weight, -bound, bound)
+
+    def one(self, index: int, x: Tensor) -> Tensor:
+        """Expert `index` on its tokens: [n, d] -> [n, m]."""
+        hidden = nn.functional.silu(torch.addmm(self.up_bias[index], x, self.up[index]))
+        return torch.addmm(self.down_bias[index], hidden, self.down[index])
+
+
+class MoECore(nn.Module):
+    """W_P . (sum of gated experts + shared experts)."""
+
+    def __init__(self, config: ProjectorConfig) -> None:
+        super().__init__()
+        self.top_k = config.top_k
+        self.router = nn.Linear(config.input_width, config.num_experts, bias=False)
+        sizes = (config.input_width, config.expert_width, config.moe_width)
+        self.experts = Experts(config.num_experts, *sizes)
+        self.shared = Experts(config.num_shared_experts, *sizes) if config.num_shared_experts else None
+        self.out = nn.Linear(config.moe_width, config.llm_width)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Routing]:
+        """[tokens, d] -> [tokens, d_llm] and where the tokens went."""
+        # The choice of experts is discrete: in half precision ties and near-ties would flip.
+        routing = route(nn.functional.linear(x.float(), self.router.weight.float()), self.top_k)
+        mixed = self._routed(x, routing)
+        if self.shared is not None:
+            for index in range(self.shared.up.shape[0]):
+                mixed = mixed + self.shared.one(index, x)
+        return self.out(mixed), routing
+
+    def _routed(self, x: Tensor, routing: Routing) -> Tensor:
+        """Sort tokens by expert, so that each expert is one matrix product over a contiguous slice."""
+        slots = routing.experts.flatten()
+        order = slots.argsort(stable=True)
+        token = order // self.top_k
+        counts = torch.bincount(slots, minlength=self.router.out_features).tolist()
+        parts = torch.split(x[token], counts)
+        outputs = torch.cat([self.experts.one(e, part) for e, part in enumerate(parts)])
+        gates = routing.gates.flatten()[order].to(outputs.dtype)
+        empty = outputs.new_zeros(x.shape[0], outputs.shape[1])
+        return empty.index_add(0, token, outputs * gates[:, None])

@@ -1,0 +1,74 @@
+"""Alignment stage: CTC (Graves et al., 2006) with the LLM's own token embeddings as the output layer.
+
+Next-token training from scratch teaches a projector the LLM's prior before it teaches it to listen;
+aligned first, it already speaks the LLM's vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from model_adapters.audio_llm.projector import Projected, Projector, stack_frames
+from model_adapters.audio_llm.training.data import Example, mixture
+from model_adapters.audio_llm.training.loop import Group, Loss, Stage
+from model_adapters.audio_llm.training.recipe import Recipe
+
+
+class CtcHead(nn.Module):
+    """Cosine similarity to the embeddings of the tokens that occur in training, and a learned blank."""
+
+    table: Tensor
+
+    def __init__(self, vocabulary: Sequence[int], embeddings: Tensor) -> None:
+        super().__init__()
+        self.index = {token: place + 1 for place, token in enumerate(vocabulary)}
+        table = nn.functional.normalize(embeddings[list(vocabulary)].float(), dim=-1)
+        self.register_buffer("table", table, persistent=False)
+        generator = torch.Generator().manual_seed(0)
+        self.blank = nn.Parameter(torch.randn(1, embeddings.shape[1], generator=generator) * 0.05)
+        self.scale = nn.Parameter(torch.tensor(20.0))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """[tokens, d_llm] -> log-probabilities [tokens, 1 + vocabulary]."""
+        rows = torch.cat([nn.functional.normalize(self.blank, dim=-1), self.table])
+        cosine = nn.functional.normalize(embeddings, dim=-1) @ rows.T
+        return (self.scale.abs() * cosine).log_softmax(-1)
+
+
+def ctc_loss(head: CtcHead, projected: Projected, lengths: Sequence[int], targets: Sequence[Tensor]) -> Tensor:
+    """Mean CTC loss over the clips whose frames are `projected`, one after the other."""
+    pieces = head(projected.embeddings).split(list(lengths))
+    padded = nn.utils.rnn.pad_sequence(list(pieces))
+    return nn.functional.ctc_loss(
+        padded,
+        torch.cat(list(targets)),
+        torch.tensor(lengths),
+        torch.tensor([len(t) for t in targets]),
+        zero_infinity=True,
+    )
+
+
+def align_stage(
+    recipe: Recipe, examples: Sequence[Example], states: Sequence[Tensor], projector: Projector, head: CtcHead
+) -> Stage:
+    """Batches are drawn by the sources' shares, from the sources that take part in alignment."""
+    settings = recipe.align
+    batches = mixture(recipe.data, examples, align=True)
+    device = next(projector.parameters()).device
+
+    def loss(step: int) -> Loss:
+        chosen = batches.draw(settings.batch_size, f"{recipe.seed}/align/{step}")
+        frames = [stack_frames(states[i].float(), recipe.projector.stack) for i in chosen]
+        targets = [torch.tensor([head.index[t] for t in examples[i].spoken]) for i in chosen]
+        projected = projector(torch.cat(frames).to(device))
+        ctc = ctc_loss(head, projected, [len(f) for f in frames], [t.to(device) for t in targets])
+        balance = projected.balance_loss
+        total = ctc + recipe.balance_weight * balance
+        return Loss(total, {"loss": float(ctc.detach()), "balance": float(balance.detach())})
+
+    trained = [*projector.parameters(), *head.parameters()]
+    groups = [Group(trained, settings.learning_rate)]
+    return Stage("align", settings.steps, groups, {"projector": projector, "head": head}, loss)

@@ -1,0 +1,105 @@
+"""Training examples: the tasks' own prompts and targets over the recipe's clips."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evalkit.data import open_samples
+from evalkit.model import Audio
+from evalkit.tasks import find_tasks
+from evalkit.tasks.prompts import build_request
+from evalkit.tasks.schema import AudioRef, Sample, Task
+from model_adapters.audio_llm.prompt import Segment, render
+from model_adapters.audio_llm.training.recipe import DataSource
+
+_NO_SAMPLES = np.zeros(0, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """segments: the prompt; answer: token ids with the end of turn; spoken: token ids for CTC."""
+
+    source: int
+    task: str
+    audio: AudioRef
+    segments: tuple[Segment, ...]
+    answer: tuple[int, ...]
+    spoken: tuple[int, ...]
+
+
+def read_examples(
+    sources: Sequence[DataSource], folder: Path, tokenizer: Any, template: str | None
+) -> list[Example]:
+    """Raises ValueError when a task or a file is not there."""
+    catalog = find_tasks()
+    examples: list[Example] = []
+    for index, source in enumerate(sources):
+        path = folder / source.path
+        if not path.exists():
+            raise ValueError(
+                f"training data {source.path} is not in {folder}: build it with `python -m recipes.mini.build`"
+            )
+        (task,) = catalog.resolve(source.task)
+        clips = replace(task, dataset_path=str(path), test_split="train")
+        encode = _encoder(tokenizer, task, template)
+        examples += [encode(index, sample) for sample in open_samples(clips)]
+    return examples
+
+
+def _encoder(tokenizer: Any, task: Task, template: str | None) -> Callable[[int, Sample], Example]:
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+
+    def encode(source: int, sample: Sample) -> Example:
+        silence = Audio(samples=_NO_SAMPLES, rate=16_000, sha256="")
+        request = build_request(task, sample, (silence,), "real")
+        answer = spoken_form(sample.references[0])
+        tokens = tokenizer(answer, add_special_tokens=False).input_ids
+        spoken = tokenizer(" " + answer, add_special_tokens=False).input_ids
+        return Example(
+            source=source,
+            task=task.name,
+            audio=sample.audios[0],
+            segments=render(tokenizer, request.messages, template),
+            answer=(*tokens, end),
+            spoken=tuple(spoken),
+        )
+
+    return encode
+
+
+def spoken_form(text: str) -> str:
+    """Lower case without punctuation: what can be heard, and fewer tokens to learn."""
+    return " ".join(re.sub(r"[^\w' ]+", " ", text.lower().replace("’", "'")).split())
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """shares: weight of each source; members: its examples, grouped by answer where it is balanced."""
+
+    shares: tuple[float, ...]
+    members: tuple[tuple[tuple[int, ...], ...], ...]
+
+    def draw(self, size: int, seed: str) -> list[int]:
+        """Indices of one batch. A pure function of the seed, so that a resumed run sees the same batches."""
+        rng = random.Random(seed)  # noqa: S311
+        chosen = rng.choices(self.members, weights=self.shares, k=size)
+        return [rng.choice(rng.choice(groups)) for groups in chosen]
+
+
+def mixture(sources: Sequence[DataSource], examples: Sequence[Example], *, align: bool) -> Mixture:
+    """All sources for tuning, or those that take part in alignment."""
+    groups: list[dict[tuple[int, ...], list[int]]] = [{} for _ in sources]
+    for index, example in enumerate(examples):
+        key = example.answer if sources[example.source].balanced else ()
+        groups[example.source].setdefault(key, []).append(index)
+    return Mixture(
+        shares=tuple(s.share if s.align or not align else 0.0 for s in sources),
+        members=tuple(tuple(tuple(g) for g in found.values()) for found in groups),
+    )

@@ -1,0 +1,76 @@
+"""What a training recipe says: one YAML file, checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from model_adapters.audio_llm.config import LoraConfig, ProjectorConfig
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSource(_Frozen):
+    """Training clips that are asked and answered as a task's test clips are.
+
+    task: name of the task whose prompt and target are used; path: JSONL below the training data folder;
+    share: relative weight in the mixture; align: whether the alignment stage uses it too;
+    balanced: draw every different answer equally often, for label sets with rare labels.
+    """
+
+    task: str
+    path: str
+    share: float = Field(1.0, gt=0)
+    align: bool = True
+    balanced: bool = False
+
+
+class AlignStage(_Frozen):
+    """CTC to the LLM's token embeddings: the projector learns to speak the LLM's vocabulary."""
+
+    steps: int = Field(1500, ge=0)
+    batch_size: int = Field(32, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
+
+
+class TuneStage(_Frozen):
+    """Next-token loss through the LLM: projector and LoRA together."""
+
+    steps: int = Field(500, ge=0)
+    batch_size: int = Field(16, gt=0)
+    projector_learning_rate: float = Field(3e-4, gt=0)
+    lora_learning_rate: float = Field(5e-4, gt=0)
+
+
+class Recipe(_Frozen):
+    """One arm: the same recipe with another projector or seed is a fair comparison."""
+
+    name: str
+    projector: ProjectorConfig
+    lora: LoraConfig = LoraConfig()
+    seed: int = 0
+    balance_weight: float = Field(0.01, ge=0)
+    data: tuple[DataSource, ...] = Field(min_length=1)
+    align: AlignStage = AlignStage()
+    tune: TuneStage = TuneStage()
+    warmup: float = Field(0.1, ge=0, le=1)
+    weight_decay: float = Field(0.01, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+    save_every: int = Field(100, gt=0)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Raises ValueError naming every mistake."""
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"cannot read the recipe {path}: {error}") from error
+    try:
+        return Recipe.model_validate(loaded)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ValueError(f"{path} is not a training recipe: {problems}") from error

@@ -1,0 +1,86 @@
+"""A training run, from a recipe to a checkpoint and its card."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import yaml
+
+from evalkit.artifacts import cache_dir
+from model_adapters.audio_llm import encoder, llm
+from model_adapters.audio_llm.checkpoint import write_weights
+from model_adapters.audio_llm.loading import pick_device
+from model_adapters.audio_llm.projector import Projector
+from model_adapters.audio_llm.prompt import CHATML
+from model_adapters.audio_llm.training.align import CtcHead, align_stage
+from model_adapters.audio_llm.training.data import Example, read_examples
+from model_adapters.audio_llm.training.features import cached_states
+from model_adapters.audio_llm.training.loop import run_stage
+from model_adapters.audio_llm.training.recipe import Recipe
+from model_adapters.audio_llm.training.tune import add_lora, lora_state, tune_stage
+from model_adapters.backbone import Backbone, resolve
+
+
+def train(recipe: Recipe, output: Path, *, data: Path, device: str, say: Callable[[str], None]) -> Path:
+    """Writes `<output>/<name>.safetensors` and a card beside it, and returns the card's path.
+
+    data: folder of the recipe's JSONL files. Stages, curves and features are kept, so that the same call
+    goes on after a kill and ends as an uninterrupted run would have.
+    """
+    place = pick_device(device)
+    dtype = torch.bfloat16
+    output.mkdir(parents=True, exist_ok=True)
+    backbone = resolve("mini")
+    model, tokenizer = llm.load_llm(backbone.llm, dtype, place)
+    examples = read_examples(recipe.data, data, tokenizer, CHATML)
+    states = _states(examples, backbone, dtype, place, say)
+    torch.manual_seed(recipe.seed)
+    projector = Projector(recipe.projector, llm.embedding_norm(model)).to(place)
+    vocabulary = sorted({t for e in examples if recipe.data[e.source].align for t in e.spoken})
+    head = CtcHead(vocabulary, model.get_input_embeddings().weight.detach().cpu()).to(place)
+    run_stage(align_stage(recipe, examples, states, projector, head), recipe, output, say)
+    add_lora(model, recipe.lora, recipe.seed)
+    run_stage(tune_stage(recipe, examples, states, projector, model), recipe, output, say)
+    write_weights(output / f"{recipe.name}.safetensors", projector.state_dict(), lora_state(model))
+    return _write_card(recipe, output, len(examples))
+
+
+def _states(
+    examples: list[Example], backbone: Backbone, dtype: torch.dtype, device: torch.device, say: Callable[[str], None]
+) -> list[torch.Tensor]:
+    began = time.monotonic()
+
+    def load() -> tuple[encoder.WhisperFeatures, torch.nn.Module]:
+        features = encoder.WhisperFeatures(backbone.whisper)
+        return features, encoder.load_encoder(backbone.whisper, dtype, device)
+
+    def report(done: int, total: int) -> None:
+        seconds = time.monotonic() - began
+        if done == total or done % 2048 == 0:
+            say(f"features {done}/{total}; {seconds / done * (total - done) / 60:.1f} min left")
+
+    states: list[torch.Tensor] = []
+    for source in sorted({e.source for e in examples}):
+        audios = [e.audio for e in examples if e.source == source]
+        states += cached_states(cache_dir() / "features", audios, backbone.fingerprint, load, report)
+    return states
+
+
+def _write_card(recipe: Recipe, output: Path, clips: int) -> Path:
+    card = {
+        "name": recipe.name,
+        "loader": "audio_llm",
+        "license": "Apache-2.0",
+        "config": {
+            "projector": recipe.projector.model_dump(),
+            "lora": recipe.lora.model_dump(),
+            "weights": f"{recipe.name}.safetensors",
+            "training": {"clips": clips, **recipe.model_dump(mode="json", exclude={"name", "projector", "lora"})},
+        },
+    }
+    path = output / f"{recipe.name}.yaml"
+    path.write_text(yaml.safe_dump(card, sort_keys=False), encoding="utf-8")
+    return path

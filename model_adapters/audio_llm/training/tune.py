@@ -1,0 +1,105 @@
+"""Tuning stage: next-token loss on the answers, through the LLM, for projector and LoRA together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from model_adapters.audio_llm.config import LoraConfig
+from model_adapters.audio_llm.llm import pad
+from model_adapters.audio_llm.projector import Projected, Projector, stack_frames
+from model_adapters.audio_llm.training.data import Example, mixture
+from model_adapters.audio_llm.training.loop import Group, Loss, Stage
+from model_adapters.audio_llm.training.recipe import Recipe
+
+
+def add_lora(llm: Any, config: LoraConfig, seed: int) -> None:
+    """Trainable low-rank adapters, in fp32, on every linear layer of the LLM's blocks."""
+    from peft import LoraConfig as PeftConfig
+    from peft import inject_adapter_in_model
+
+    torch.manual_seed(seed)
+    layers = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    inject_adapter_in_model(
+        PeftConfig(r=config.rank, lora_alpha=config.alpha, target_modules=layers, bias="none"), llm
+    )
+    for name, parameter in llm.named_parameters():
+        parameter.requires_grad_("lora_" in name)
+        if "lora_" in name:
+            parameter.data = parameter.data.float()
+
+
+def lora_state(llm: nn.Module) -> dict[str, Tensor]:
+    """`<module>.lora_A.weight` and `.lora_B.weight`, named after the layers of the plain LLM."""
+    return {
+        name.replace(".default.", "."): p.detach() for name, p in llm.named_parameters() if "lora_" in name
+    }
+
+
+def tune_stage(
+    recipe: Recipe, examples: Sequence[Example], states: Sequence[Tensor], projector: Projector, llm: Any
+) -> Stage:
+    """Batches mix the tasks by the sources' shares."""
+    settings = recipe.tune
+    batches = mixture(recipe.data, examples, align=False)
+
+    def loss(step: int) -> Loss:
+        chosen = batches.draw(settings.batch_size, f"{recipe.seed}/tune/{step}")
+        batch = [examples[i] for i in chosen]
+        per_token, rows, projected = answer_losses(llm, projector, batch, [states[i] for i in chosen])
+        balance = projected.balance_loss
+        mean = per_token.mean()
+        curves = {"loss": float(mean.detach()), "balance": float(balance.detach())}
+        curves |= _per_task(per_token.detach(), rows, batch)
+        return Loss(mean + recipe.balance_weight * balance, curves)
+
+    adapters = [p for p in llm.parameters() if p.requires_grad]
+    groups = [
+        Group(list(projector.parameters()), settings.projector_learning_rate),
+        Group(adapters, settings.lora_learning_rate),
+    ]
+    return Stage("tune", settings.steps, groups, {"projector": projector, "llm": llm}, loss)
+
+
+def answer_losses(
+    llm: Any, projector: Projector, batch: Sequence[Example], states: Sequence[Tensor]
+) -> tuple[Tensor, Tensor, Projected]:
+    """Cross-entropy of every answer token [m], the row of the batch it belongs to [m], and the projection."""
+    embed = llm.get_input_embeddings()
+    device = embed.weight.device
+    frames = [stack_frames(s.float(), projector.config.stack).to(device) for s in states]
+    projected = projector(torch.cat(frames))
+    audios = projected.embeddings.split([len(f) for f in frames])
+    joined = []
+    for example, audio in zip(batch, audios, strict=True):
+        parts = [audio if s.audio is not None else embed(_ids(s.tokens, device)) for s in example.segments]
+        joined.append(torch.cat([*(p.to(embed.weight.dtype) for p in parts), embed(_ids(example.answer, device))]))
+    # Kernels are compiled once a shape: few different lengths keep that cheap.
+    padded, mask = pad(joined, left=False, multiple=16)
+    hidden = llm.model(inputs_embeds=padded, attention_mask=mask).last_hidden_state
+    rows: list[int] = []
+    places: list[int] = []
+    for row, (example, sequence) in enumerate(zip(batch, joined, strict=True)):
+        start = len(sequence) - len(example.answer) - 1
+        rows += [row] * len(example.answer)
+        places += range(start, start + len(example.answer))
+    logits = llm.lm_head(hidden[rows, places])
+    answers = _ids([t for e in batch for t in e.answer], device)
+    losses = nn.functional.cross_entropy(logits, answers, reduction="none")
+    return losses, torch.tensor(rows, device=device), projected
+
+
+def _ids(tokens: Sequence[int], device: torch.device) -> Tensor:
+    return torch.tensor(tokens, device=device, dtype=torch.long)
+
+
+def _per_task(losses: Tensor, rows: Tensor, batch: Sequence[Example]) -> dict[str, float]:
+    members: dict[str, list[int]] = defaultdict(list)
+    for row, example in enumerate(batch):
+        members[example.task].append(row)
+    wanted = {task: torch.isin(rows, torch.tensor(found, device=rows.device)) for task, found in members.items()}
+    return {f"loss_{task}": float(losses[mask].mean()) for task, mask in sorted(wanted.items())}

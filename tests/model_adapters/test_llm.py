@@ -1,0 +1,241 @@
+"""Decoding, scoring and LoRA merging against transformers and peft, on the real language model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from evalkit.model import GenerationSettings
+from model_adapters.audio_llm.config import LoraConfig
+from model_adapters.audio_llm.llm import (
+    continuation_logprobs,
+    decode,
+    embedding_norm,
+    load_llm,
+    merge_lora,
+    pad,
+)
+from model_adapters.audio_llm.training.tune import add_lora, lora_state
+
+QUESTIONS = [
+    "What is the capital of France?",
+    "Name a colour.",
+    "Write one short sentence about a dog that sleeps in the sun all day long.",
+    "Hi",
+    "Count from one to five.",
+    "Which animal says moo?",
+    "Say hello in Spanish.",
+    "What is two plus two?",
+]
+GREEDY = GenerationSettings(max_new_tokens=8)
+
+
+@pytest.fixture(scope="module")
+def prompts(smollm: tuple[Any, Any]) -> list[list[int]]:
+    tokenizer = smollm[1]
+    chats = [[{"role": "user", "content": question}] for question in QUESTIONS]
+    return [
+        tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"]
+        for chat in chats
+    ]
+
+
+@pytest.fixture(scope="module")
+def embedded(smollm: tuple[Any, Any], prompts: list[list[int]]) -> list[Tensor]:
+    embed = smollm[0].get_input_embeddings()
+    return [embed(torch.tensor(prompt)) for prompt in prompts]
+
+
+@pytest.fixture(scope="module")
+def end(smollm: tuple[Any, Any]) -> int:
+    return int(smollm[1].convert_tokens_to_ids("<|im_end|>"))
+
+
+def tiny_llama(seed: int = 0) -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=97,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def test_sequences_are_padded_with_zeros_on_the_wanted_side() -> None:
+    sequences = [torch.ones(2, 3), torch.full((4, 3), 2.0)]
+    batch, mask = pad(sequences, left=True)
+    assert batch[:, :, 0].tolist() == [[0, 0, 1, 1], [2, 2, 2, 2]]
+    assert mask.tolist() == [[0, 0, 1, 1], [1, 1, 1, 1]]
+    batch, mask = pad(sequences, left=False, multiple=3)
+    assert batch[:, :, 0].tolist() == [[1, 1, 0, 0, 0, 0], [2, 2, 2, 2, 0, 0]]
+    assert mask.tolist() == [[1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0]]
+
+
+def test_padding_keeps_the_dtype() -> None:
+    batch, mask = pad([torch.ones(1, 2, dtype=torch.bfloat16)], left=True)
+    assert (batch.dtype, mask.dtype) == (torch.bfloat16, torch.long)
+
+
+def test_the_fp32_head_changes_no_logit(smollm: tuple[Any, Any], prompts: list[list[int]], backbone: Any) -> None:
+    from transformers import AutoModelForCausalLM
+
+    official = AutoModelForCausalLM.from_pretrained(backbone.llm, dtype=torch.float32).eval()
+    ids = torch.tensor([prompts[0]])
+    with torch.inference_mode():
+        torch.testing.assert_close(smollm[0](ids).logits, official(ids).logits, rtol=0, atol=1e-4)
+
+
+def test_decoding_from_embeddings_gives_what_generate_gives_from_token_ids(
+    smollm: tuple[Any, Any], prompts: list[list[int]], embedded: list[Tensor], end: int
+) -> None:
+    model = smollm[0]
+    for prompt, embeddings in zip(prompts[:3], embedded[:3], strict=True):
+        ids = torch.tensor([prompt])
+        official = model.generate(
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=8, do_sample=False, eos_token_id=end
+        )[0, len(prompt) :].tolist()
+        expected = official[: official.index(end)] if end in official else official
+        assert decode(model, [embeddings], GREEDY, [end]) == [expected]
+
+
+def test_a_batch_of_eight_decodes_as_one_by_one(
+    smollm: tuple[Any, Any], embedded: list[Tensor], end: int
+) -> None:
+    model = smollm[0]
+    together = decode(model, embedded, GREEDY, [end])
+    assert together == [decode(model, [one], GREEDY, [end])[0] for one in embedded]
+    lengths = {len(tokens) for tokens in together}
+    assert 8 in lengths
+    assert min(lengths) < 8
+    assert all(end not in tokens for tokens in together)
+
+
+def test_sampling_depends_on_the_seed_alone(smollm: tuple[Any, Any], embedded: list[Tensor], end: int) -> None:
+    def sampled(seed: int) -> list[list[int]]:
+        settings = GenerationSettings(max_new_tokens=4, do_sample=True, temperature=1.5, seed=seed)
+        return decode(smollm[0], embedded[:2], settings, [end])
+
+    assert sampled(1) == sampled(1)
+    assert sampled(1) != sampled(2)
+
+
+def test_sampling_draws_from_every_token_that_top_p_leaves() -> None:
+    """No cut to the 50 most likely tokens that nobody asked for."""
+    model = tiny_llama()
+    with torch.no_grad():
+        model.lm_head.weight.mul_(1e-3)  # nearly even, but no ties
+    settings = GenerationSettings(max_new_tokens=100, do_sample=True)
+    rows = decode(model, [torch.zeros(1, 32)] * 16, settings, [96])
+    assert len({token for row in rows for token in row}) > 80
+
+
+def test_continuations_are_scored_as_a_plain_softmax_over_everything_scores_them(
+    smollm: tuple[Any, Any], prompts: list[list[int]], embedded: list[Tensor]
+) -> None:
+    model, tokenizer = smollm
+    answers = [" Paris", "Paris is the capital.", " A big brown dog sleeps", "Lyon"]
+    tokens = [torch.tensor(tokenizer(a, add_special_tokens=False).input_ids) for a in answers]
+    scores = continuation_logprobs(model, [embedded[i] for i in (0, 0, 2, 0)], tokens)
+    for row, (prompt, continuation) in enumerate(zip((0, 0, 2, 0), tokens, strict=True)):
+        ids = torch.tensor([[*prompts[prompt], *continuation.tolist()]])
+        with torch.inference_mode():
+            logits = model(ids).logits[0, :-1].double()
+        probabilities = torch.exp(logits) / torch.exp(logits).sum(-1, keepdim=True)
+        positions = torch.arange(len(prompts[prompt]) - 1, ids.shape[1] - 1)
+        expected = probabilities[positions, continuation].log().sum()
+        assert scores[row].item() == pytest.approx(expected.item(), abs=2e-3)
+
+
+def test_eight_continuations_together_score_as_one_by_one(
+    smollm: tuple[Any, Any], embedded: list[Tensor]
+) -> None:
+    model, tokenizer = smollm
+    tokens = [torch.tensor(tokenizer(f"{n} dogs" * (n + 1)).input_ids) for n in range(8)]
+    together = continuation_logprobs(model, embedded, tokens)
+    for prompt, continuation, score in zip(embedded, tokens, together, strict=True):
+        (alone,) = continuation_logprobs(model, [prompt], [continuation])
+        assert score.item() == pytest.approx(alone.item(), abs=2e-3)
+
+
+def test_the_embedding_norm_is_the_mean_length_of_a_token_embedding() -> None:
+    model = tiny_llama()
+    table = model.get_input_embeddings().weight
+    assert embedding_norm(model) == pytest.approx(table.square().sum(1).sqrt().mean().item())
+
+
+def with_trained_lora(model: Any, config: LoraConfig) -> Any:
+    add_lora(model, config, seed=0)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.copy_(0.2 * torch.randn_like(parameter))
+    return model
+
+
+def test_merging_gives_what_peft_computes_and_what_peft_merges() -> None:
+    from peft.tuners.lora import LoraLayer
+
+    config = LoraConfig(rank=3, alpha=7.0)
+    ids = torch.arange(20)[None]
+    adapted = with_trained_lora(tiny_llama(), config)
+    ours = tiny_llama()
+    merge_lora(ours, lora_state(adapted), config.scale)
+    with torch.inference_mode():
+        expected = adapted(ids).logits
+        assert not torch.allclose(tiny_llama()(ids).logits, expected, atol=1e-2)
+        torch.testing.assert_close(ours(ids).logits, expected, rtol=1e-4, atol=1e-5)
+    layers = {name: module for name, module in adapted.named_modules() if isinstance(module, LoraLayer)}
+    assert len(layers) == 2 * 7
+    for name, layer in layers.items():
+        layer.merge()
+        torch.testing.assert_close(
+            ours.get_submodule(name).weight, layer.base_layer.weight, rtol=1e-5, atol=1e-6
+        )
+
+
+def test_only_the_lora_is_trained_and_it_starts_without_effect() -> None:
+    ids = torch.arange(20)[None]
+    model = tiny_llama()
+    add_lora(model, LoraConfig(rank=2, alpha=4.0), seed=0)
+    assert torch.equal(model(ids).logits, tiny_llama()(ids).logits)
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert len(trained) == 2 * 7 * 2
+    assert all("lora_" in name for name in trained)
+
+
+def test_lora_for_a_layer_that_is_not_there_is_refused() -> None:
+    weights = {"model.layers.9.mlp.up_proj.lora_A.weight": torch.ones(2, 32)}
+    weights["model.layers.9.mlp.up_proj.lora_B.weight"] = torch.ones(48, 2)
+    with pytest.raises(ValueError, match=r"'model\.layers\.9\.mlp\.up_proj', which this LLM does not have"):
+        merge_lora(tiny_llama(), weights, 1.0)
+
+
+@pytest.mark.parametrize("shape", [(48, 2), (47, 2), (48, 3)])
+def test_lora_of_another_shape_is_refused(shape: tuple[int, int]) -> None:
+    name = "model.layers.0.mlp.down_proj"
+    weights = {f"{name}.lora_A.weight": torch.ones(2, 32), f"{name}.lora_B.weight": torch.ones(shape)}
+    with pytest.raises(ValueError, match=f"LoRA for '{name}'"):
+        merge_lora(tiny_llama(), weights, 1.0)
+
+
+def test_half_a_lora_is_refused() -> None:
+    weights = {"model.layers.0.mlp.down_proj.lora_A.weight": torch.ones(2, 48)}
+    with pytest.raises(ValueError, match=r"lora_B\.weight"):
+        merge_lora(tiny_llama(), weights, 1.0)
+
+
+def test_half_precision_keeps_its_head_in_fp32(backbone: Any) -> None:
+    model, _ = load_llm(backbone.llm, torch.bfloat16, torch.device("cpu"))
+    assert model.lm_head.weight.dtype == torch.float32
+    assert model.model.layers[0].mlp.up_proj.weight.dtype == torch.bfloat16
+    assert not any(p.requires_grad for p in model.parameters())

@@ -1,0 +1,56 @@
+"""The mini data keeps its promises: nothing of the test is in the training data, and every clip is sound."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from recipes.mini import checks
+from recipes.mini.rows import TEST_DATA
+
+
+@pytest.fixture(scope="module")
+def rows() -> checks.Manifests:
+    return checks.manifests()
+
+
+@pytest.mark.parametrize("check", checks.CHECKS, ids=lambda c: c.__name__)
+def test_holds(check: Callable[[checks.Manifests], Iterator[str]], rows: checks.Manifests) -> None:
+    assert list(check(rows)) == []
+
+
+@pytest.mark.parametrize("task", ["vocal_expression", "emotion_acted"])
+def test_no_recording_is_committed_twice(task: str) -> None:
+    assert list(checks.recordings_differ(TEST_DATA / task)) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "least"), [("asr_en", 160), ("vocal_expression", 150), ("emotion_acted", 150)]
+)
+def test_enough_test_clips(task: str, least: int, rows: checks.Manifests) -> None:
+    assert len(rows[task, "test"]) >= least
+
+
+def test_no_class_swamps_the_vocal_expressions(rows: checks.Manifests) -> None:
+    labels = [r["label"] for r in rows["vocal_expression", "test"]]
+    assert max(labels.count(x) for x in set(labels)) <= 0.36 * len(labels)
+
+
+def test_a_leak_is_found(rows: checks.Manifests) -> None:
+    leaky = copy.deepcopy(rows)
+    leaky["asr_en", "train"].append({**leaky["asr_en", "test"][0], "id": "leak"})
+    leaky["emotion_acted", "train"].append({**leaky["emotion_acted", "test"][0], "id": "leak"})
+    for check in (
+        checks.unique_ids,
+        checks.voices_apart,
+        checks.phrases_apart,
+        checks.texts_apart,
+        checks.sources_apart,
+    ):
+        assert list(check(leaky)), check.__name__
+
+
+def test_committed_audio_stays_small() -> None:
+    assert sum(p.stat().st_size for p in TEST_DATA.rglob("*") if p.is_file()) < 15 * 2**20
