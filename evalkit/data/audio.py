@@ -209,7 +209,8 @@ def _from_array(ref: AudioRef, rate: int) -> Audio:
     digest = _array_digest(array, ref.rate)
     scale = np.iinfo(array.dtype).max + 1 if np.issubdtype(array.dtype, np.integer) else 1
     mono = array if array.ndim == 1 else array.mean(axis=int(np.argmin(array.shape)))
-    samples = (mono / scale).astype(np.float32) if scale != 1 else mono.astype(np.float32)
+    with np.errstate(over="ignore"):
+        samples = (mono / scale if scale != 1 else mono).astype(np.float32)
     if not np.isfinite(samples).all():
         raise AudioError(ref, "holds NaN or infinite samples")
     resampled = _Resampled(ref.rate, rate)

@@ -1,7 +1,7 @@
 """Whether an audio file holds as many bytes as its header promises.
 
-libsndfile reads a cut-off WAV, AIFF, AU, NIST or Ogg file without complaint, as a shorter one. (A cut-off
-FLAC fails in its decoder, a cut-off MP3 gives fewer frames than its Xing header says.)
+libsndfile reads a cut-off WAV, AIFF, AU, NIST or Ogg file without complaint, as a shorter one, and may miss
+the end of an MP3. (A cut-off FLAC fails in its decoder. An MP3 without a Xing header promises nothing.)
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def missing_bytes(file: BinaryIO) -> int:
         return max(0, start + length - size) if length not in (0, _UNKNOWN) else 0
     if head[:7] == b"NIST_1A":
         return _missing_of_nist(head, size)
-    return _missing_of_ogg(file, size) if head[:4] == b"OggS" else 0
+    if head[:4] == b"OggS":
+        return _missing_of_ogg(file, size)
+    return _missing_of_mp3(file, size, head)
 
 
 def _missing_of_chunks(file: BinaryIO, size: int, wanted: bytes, order: Literal["little", "big"]) -> int:
@@ -60,6 +62,23 @@ def _missing_of_nist(head: bytes, size: int) -> int:
         return 0
     frame = int(fields.get(b"channel_count", b"1")) * int(fields.get(b"sample_n_bytes", b"2"))
     return max(0, int(start.group(1)) + int(fields[b"sample_count"]) * frame - size)
+
+
+def _missing_of_mp3(file: BinaryIO, size: int, head: bytes) -> int:
+    """MP3: the Xing (or Info) tag in the first frame gives the length of all frames, itself included."""
+    start = 0
+    if head[:3] == b"ID3" and len(head) >= 10:
+        start = 10 + sum(
+            (byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)
+        )
+    file.seek(start)
+    frame = file.read(256)
+    tag = max(frame.find(b"Xing"), frame.find(b"Info"))
+    if frame[:1] != b"\xff" or tag < 0 or len(frame) < tag + 16:
+        return 0
+    has_frames, has_bytes = frame[tag + 7] & 1, frame[tag + 7] & 2
+    at = tag + 8 + (4 if has_frames else 0)
+    return max(0, start + int.from_bytes(frame[at : at + 4], "big") - size) if has_bytes else 0
 
 
 def _missing_of_ogg(file: BinaryIO, size: int) -> int:

@@ -46,7 +46,7 @@ def local_path(task: Task) -> Path | None:
     Raises ValueError for a path that cannot be a hub id and does not exist, or that leaves a built-in folder.
     """
     text = task.dataset_path
-    path = task.path.parent / Path(text).expanduser()
+    path = task.path.parent / text
     try:
         exists = path.exists()
     except (OSError, ValueError) as error:

@@ -11,6 +11,8 @@ from typing import Any
 
 from evalkit.model import AudioSetting, AudioSlot, Message
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no blanks, ASCII only (a lone surrogate is escaped).
@@ -18,12 +20,12 @@ def canonical_json(value: Any) -> str:
     Takes dataclasses, mappings, lists, tuples and scalars; TypeError for anything else, because what has
     no canonical form must not get into a fingerprint by its `repr`.
     """
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _ENCODER.encode(_plain(value))
 
 
 def sha256_of(value: Any) -> str:
     """SHA-256 (64 hex digits) of `canonical_json(value)`."""
-    return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()
+    return _digest(_plain(value))
 
 
 def fp8(fingerprint: str) -> str:
@@ -34,11 +36,11 @@ def fp8(fingerprint: str) -> str:
 def request_hash(audio_sha256s: Sequence[str], messages: Sequence[Message], choices: Sequence[str]) -> str:
     """What one sample asks: the content of its audios in order, the messages and the choices."""
     turns = [[message.role, [_part(part) for part in message.content]] for message in messages]
-    return sha256_of({"audio": list(audio_sha256s), "messages": turns, "choices": list(choices)})
+    return _digest({"audio": list(audio_sha256s), "messages": turns, "choices": list(choices)})
 
 
 def reference_hash(references: Sequence[str]) -> str:
-    return sha256_of(list(references))
+    return _digest(list(references))
 
 
 def prompt_fingerprint(facts: Mapping[str, Any]) -> str:
@@ -53,7 +55,7 @@ def settings_fingerprint(facts: Mapping[str, Any]) -> str:
 
 def data_fingerprint(pairs: Iterable[tuple[str, str]]) -> str:
     """Hash of the collection of (request hash, reference hash); the order of samples does not matter."""
-    return sha256_of({"data": sorted(pairs)})
+    return _digest({"data": sorted(pairs)})
 
 
 def generation_fingerprint(
@@ -66,6 +68,10 @@ def generation_fingerprint(
     """
     parts = {"model": model, "prompt": prompt, "settings": settings, "dtype": dtype, "audio": audio}
     return sha256_of(parts if seed is None else {**parts, "seed": seed})
+
+
+def _digest(plain: Any) -> str:
+    return hashlib.sha256(_ENCODER.encode(plain).encode("ascii")).hexdigest()
 
 
 def _part(part: str | AudioSlot) -> Any:

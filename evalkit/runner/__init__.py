@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evalkit.runner.answers import DeviceLostError
 from evalkit.runner.engine import Engine, LocalEngine, Preparation
 from evalkit.runner.lazy import LazyModel
 from evalkit.runner.plan import BatchBudget, plan_batches
@@ -12,6 +13,7 @@ from evalkit.runner.run import RunSettings, TaskRun, run_task
 __all__ = [
     "BatchBudget",
     "DataChangedError",
+    "DeviceLostError",
     "Engine",
     "LazyModel",
     "LocalEngine",

@@ -7,11 +7,14 @@ import logging
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import get_args
 
-from evalkit.model import Model, Prepared, Request, Response
+from evalkit.model import FinishReason, Model, Prepared, Request, Response
 from evalkit.results.provenance import without_home
 
 MAX_REASON = 500
+FINISH_REASONS = get_args(FinishReason)
 
 logger = logging.getLogger(__name__)
 
@@ -85,21 +88,43 @@ def _call(model: Model, batch: Sequence[Prepared]) -> list[Response]:
 
 
 def _checked(response: Response, request: Request) -> Response:
-    """The response, or an error Response that says why it cannot stand."""
+    """The response in plain numbers, or an error Response that says why it cannot stand."""
     if response.error is not None:
-        return error_response(response.error)
-    if not request.choices:
-        return response if response.text is not None else error_response("the model returned no text")
-    found, due = len(response.choice_logprobs), len(request.choices)
+        return error_response(str(response.error))
+    if response.finish_reason not in FINISH_REASONS:
+        return error_response(f"the model gave an unknown finish reason {response.finish_reason!r}")
+    try:
+        plain = _plain(response)
+    except (TypeError, ValueError) as error:
+        return error_response(f"the model gave a response that is not plain numbers ({error})")
+    problem = _choice_problem(plain, len(request.choices)) if request.choices else _text_problem(plain)
+    return error_response(problem) if problem else plain
+
+
+def _plain(response: Response) -> Response:
+    """Numpy's and torch's numbers as Python's, which JSON can hold."""
+    return replace(
+        response,
+        choice_logprobs=tuple(float(value) for value in response.choice_logprobs),
+        choice_tokens=tuple(int(value) for value in response.choice_tokens),
+        input_tokens=int(response.input_tokens),
+        output_tokens=int(response.output_tokens),
+    )
+
+
+def _text_problem(response: Response) -> str:
+    return "" if isinstance(response.text, str) else "the model returned no text"
+
+
+def _choice_problem(response: Response, due: int) -> str:
+    found = len(response.choice_logprobs)
     if found != due:
-        return error_response(f"the model scored {found} of {due} choices")
+        return f"the model scored {found} of {due} choices"
     if not all(math.isfinite(value) for value in response.choice_logprobs):
-        return error_response("the model gave a choice a log-likelihood that is not finite")
+        return "the model gave a choice a log-likelihood that is not finite"
     if len(response.choice_tokens) not in (0, due):
-        return error_response(
-            f"the model counted the tokens of {len(response.choice_tokens)} of {due} choices"
-        )
-    return response
+        return f"the model counted the tokens of {len(response.choice_tokens)} of {due} choices"
+    return ""
 
 
 def _device_lost(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from evalkit.data import AudioError, content_sha256
 from evalkit.model import AudioSetting, Message, Response
-from evalkit.results.fingerprint import request_hash, sha256_of
+from evalkit.results.fingerprint import request_hash
 from evalkit.results.record import JournalEntry
 from evalkit.runner.plan import estimated_length
 from evalkit.tasks import PromptError, build_messages
@@ -69,8 +69,9 @@ def work_items(task: Task, samples: Sequence[Sample], audio: AudioSetting, seed:
     for one in asked:
         audios = tuple(others[content] for content in one.contents) if audio == "shuffled" else None
         for repeat in range(task.repeats):
-            own_seed = int(sha256_of([task.generation.seed, seed, one.entry.id, repeat])[:7], 16)
-            items.append(WorkItem(replace(one.entry, repeat=repeat), one.length, own_seed, audios))
+            entry = replace(one.entry, repeat=repeat) if repeat else one.entry
+            own_seed = _seed(f"{task.generation.seed}:{seed}:{repeat}:{entry.id}")
+            items.append(WorkItem(entry, one.length, own_seed, audios))
     return tuple(items)
 
 
@@ -84,6 +85,12 @@ def cycle(contents: Sequence[str], seed: int) -> dict[str, str]:
         raise ValueError("audio setting 'shuffled' needs at least two different recordings that can be read")
     ordered = sorted(set(contents), key=lambda one: hashlib.sha256(f"{seed}:{one}".encode()).digest())
     return dict(pairwise([*ordered, ordered[0]]))
+
+
+def _seed(text: str) -> int:
+    """31 bits, which every generator takes."""
+    digest = hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).digest()
+    return int.from_bytes(digest[:4]) >> 1
 
 
 def _shuffled(asked: Sequence[_Asked], seed: int) -> dict[str, AudioPlace]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evalkit.text.normalizers import NORMALIZERS, Normalizer, normalize, versioned
+from evalkit.text.ptb import ptb_tokens
 from evalkit.text.suggest import unknown
 
-__all__ = ["NORMALIZERS", "Normalizer", "normalize", "unknown", "versioned"]
+__all__ = ["NORMALIZERS", "Normalizer", "normalize", "ptb_tokens", "unknown", "versioned"]

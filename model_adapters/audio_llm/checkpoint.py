@@ -72,12 +72,13 @@ def write_weights(
 
 def load_projector(config: ProjectorConfig, tensors: Mapping[str, Tensor], source: str) -> Projector:
     """A projector with these weights in fp32. Raises ValueError naming every mismatch."""
-    projector = Projector(config)
+    with torch.device("meta"):  # no memory for sizes that the file does not have
+        projector = Projector(config)
     expected = {key: tuple(value.shape) for key, value in projector.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in tensors.items()}
     if expected != found:
         raise ValueError(f"{source} does not fit the projector of its card: {_differences(expected, found)}")
-    projector.load_state_dict({key: value.float() for key, value in tensors.items()})
+    projector.load_state_dict({key: value.float() for key, value in tensors.items()}, assign=True)
     return projector.eval()
 
 
@@ -86,7 +87,9 @@ def check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:
     for key, value in sorted(tensors.items()):
         if not value.is_floating_point():
             kind = str(value.dtype).removeprefix("torch.")
-            raise ValueError(f"{source}: {key} is {kind}, but weights are floating-point numbers, not quantised")
+            raise ValueError(
+                f"{source}: {key} is {kind}, but weights are floating-point numbers, not quantised"
+            )
         if not value.float().isfinite().all():
             raise ValueError(f"{source}: {key} holds NaN or infinite weights")
 

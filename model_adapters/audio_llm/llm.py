@@ -55,7 +55,9 @@ def merge_lora(model: nn.Module, weights: Mapping[str, Tensor], scale: float) ->
             raise ValueError(f"the LoRA weights for {name!r} lack {name}.lora_{missing}.weight")
         if up.shape[1:] != down.shape[:1] or (*up.shape[:1], *down.shape[1:]) != target.shape:
             shapes = f"{list(up.shape)} x {list(down.shape)}"
-            raise ValueError(f"LoRA for {name!r} has shape {shapes}, which does not give {list(target.shape)}")
+            raise ValueError(
+                f"LoRA for {name!r} has shape {shapes}, which does not give {list(target.shape)}"
+            )
         delta = scale * up.float() @ down.float()
         target.copy_((target.float() + delta.to(target.device)).to(target.dtype))
 

@@ -56,19 +56,36 @@ def load(card: Card, options: LoadOptions) -> AudioLLM:
     dtype = pick_dtype(options.dtype, device)
     weights = read_weights(card.path.parent / config.weights)
     projector = load_projector(config.projector, weights.projector, config.weights).to(device)
+    if bool(weights.lora) != (config.lora is not None):
+        has, lacks = ("weights", "card") if weights.lora else ("card", "weights")
+        raise ValueError(
+            f"{card.name}: there is LoRA in the {has} but none in the {lacks} ({card.path.name})"
+        )
     backbone = resolve(options.backbone)
     model, tokenizer = llm.load_llm(backbone.llm, dtype, device)
+    audio_encoder = encoder.load_encoder(backbone.whisper, dtype, device)
+    _check_widths(card, config.projector, audio_encoder, model)
     if config.lora is not None:
         llm.merge_lora(model, weights.lora, config.lora.scale)
     parts = Parts(
         features=encoder.WhisperFeatures(backbone.whisper),
-        encoder=encoder.load_encoder(backbone.whisper, dtype, device),
+        encoder=audio_encoder,
         projector=projector,
         llm=model,
         tokenizer=tokenizer,
         chat_template=config.chat_template,
     )
     return AudioLLM(parts, _info(card, config, backbone, weights, device, dtype, parts))
+
+
+def _check_widths(card: Card, projector: ProjectorConfig, audio_encoder: Any, model: Any) -> None:
+    wanted = (projector.encoder_width, projector.llm_width)
+    found = (audio_encoder.config.d_model, model.config.hidden_size)
+    if wanted != found:
+        raise ValueError(
+            f"{card.name}: its projector joins an encoder of width {wanted[0]} to an LLM of width {wanted[1]}, "
+            f"but this backbone has {found[0]} and {found[1]}"
+        )
 
 
 def fetch(card: Card, options: LoadOptions) -> None:

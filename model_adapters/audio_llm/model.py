@@ -54,6 +54,10 @@ class AudioLLM:
         for audio in request.audios:
             if audio.rate != whisper.RATE:
                 raise ValueError(f"audio of {audio.rate} Hz; this model takes {whisper.RATE} Hz")
+            if not len(audio.samples):
+                raise ValueError("audio with no samples")
+            if not np.isfinite(audio.samples).all():
+                raise ValueError("audio with NaN or infinite samples")
             cuts = whisper.windows(audio.samples)
             mels.append(tuple(self.parts.features(cut) for cut in cuts))
             frames.append(tuple(whisper.frame_count(len(cut)) for cut in cuts))
@@ -94,11 +98,13 @@ class AudioLLM:
             )
         return responses
 
+    @torch.inference_mode()
     def routing(self, batch: Sequence[Prepared]) -> list[NDArray[np.float32]]:
         """Router probabilities [tokens, experts] per item; needs an MoE projector."""
         found = []
+        none = torch.zeros(0, self.parts.projector.config.input_width, device=self.parts.llm.device)
         for frames in self._frames([p.payload for p in batch]):
-            routing = self.parts.projector(torch.cat(frames)).routing
+            routing = self.parts.projector(torch.cat([none, *(f.float() for f in frames)])).routing
             if routing is None:
                 raise ValueError(f"{self.info.name} has a dense projector: there is no routing to read")
             found.append(routing.probabilities.float().cpu().numpy())

@@ -103,7 +103,7 @@ def build(store: Store) -> tuple[list[Clip], list[Clip]]:
 
 
 def build_other(store: Store, language: str) -> tuple[list[Clip], list[Clip]]:
-    """(test, train) of another language: prompts for the test, stamp descriptions by other voices for training."""
+    """(test, train) of another language: prompts against stamp descriptions by other voices."""
     test, _ = split_by_text(prompts(store, language), f"asr_{language}/1", OTHER_TEST_CLIPS)
     return test, list(stamps.collect(store, language, texts_of(test)))
 

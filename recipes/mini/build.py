@@ -10,7 +10,19 @@ import os
 import sys
 from pathlib import Path
 
-from recipes.mini import asr, attribution, dedupe, emotion, rows, speaker, speech, stamps, vocal
+from recipes.mini import (
+    asr,
+    attribution,
+    captions,
+    dedupe,
+    emotion,
+    rows,
+    scenes,
+    speaker,
+    speech,
+    stamps,
+    vocal,
+)
 from recipes.mini.packages import Store
 from recipes.mini.rows import Clip
 
@@ -18,7 +30,7 @@ from recipes.mini.rows import Clip
 def _write(task: str, test: list[Clip], train: list[Clip], cache: Path) -> None:
     rows.write_split(task, "test", test, rows.TEST_DATA / task)
     rows.write_split(task, "train", train, cache / task)
-    attribution.write(rows.TEST_DATA / task, task, test)
+    attribution.write(rows.TEST_DATA / task, task, [(c.package, c.license) for c in test])
     print(f"{task}: {len(test)} test clips, {len(train)} training clips")
 
 
@@ -63,6 +75,16 @@ def build_speaker(store: Store, cache: Path) -> None:
     rows.write_jsonl(cache / "same_voice" / "train.jsonl", pairs)
 
 
+def build_captions(store: Store, cache: Path) -> None:
+    """Sound events and mixtures of two."""
+    test, train = captions.build(store)
+    scenes.write_split("captions", "test", test, rows.TEST_DATA / "captions")
+    scenes.write_split("captions", "train", train, cache / "captions")
+    origins = [(c.package, c.license) for scene in test for c in scene.takes]
+    attribution.write(rows.TEST_DATA / "captions", "captions", origins)
+    print(f"captions: {len(test)} test clips, {len(train)} training clips")
+
+
 def build_speech(store: Store, cache: Path) -> None:
     """Training speech: stamp descriptions and synthetic utterances."""
     test, train = asr.build(store)
@@ -83,6 +105,7 @@ BUILDERS = {
     "vocal": build_vocal,
     "emotion": build_emotion,
     "speaker": build_speaker,
+    "captions": build_captions,
     "speech": build_speech,
 }
 

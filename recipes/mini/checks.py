@@ -77,7 +77,11 @@ def texts_apart(all_rows: Manifests) -> Iterator[str]:
 
 def sources_apart(all_rows: Manifests) -> Iterator[str]:
     """No source file, by content, in the test of one task and the training of any."""
-    shared = {r["sha256"] for r in _pick(all_rows, "test")} & {r["sha256"] for r in _pick(all_rows, "train")}
+    test, train = (
+        {source["sha256"] for row in _pick(all_rows, split) for source in _sources(row)}
+        for split in ("test", "train")
+    )
+    shared = test & train
     yield from (f"the recording {digest[:12]} is in test and in training" for digest in sorted(shared))
 
 
@@ -94,7 +98,8 @@ def licences_present(all_rows: Manifests) -> Iterator[str]:
     """Every row names its licence, package, version and source hash."""
     for (task, split), rows in all_rows.items():
         for row in rows:
-            if not all(row.get(k) for k in ("license", "package", "version", "path", "sha256", "group")):
+            wanted = ("license", "package", "version", "path", "sha256")
+            if not row.get("group") or not all(s.get(k) for s in _sources(row) for k in wanted):
                 yield f"{task}.{split}: {row['id']} lacks a field of its origin"
     for task in sorted({task for task, split in all_rows if split == "test"}):
         for name in ("LICENSE.txt", "ATTRIBUTION.md"):
@@ -117,6 +122,10 @@ def clips_match(all_rows: Manifests) -> Iterator[str]:
             x, rate = soundfile.read(path, dtype="float32", always_2d=True)
             if rate != RATE or x.shape[1] != 1 or len(x) < RATE // 20 or not np.abs(x).max() > 1e-3:
                 yield f"{task}: {path.name} is not a sounding 16 kHz mono clip"
+
+
+def _sources(row: Row) -> list[Row]:
+    return row.get("sources") or [row]
 
 
 def _audios(row: Row) -> list[str]:

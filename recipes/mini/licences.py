@@ -9,10 +9,17 @@ from pathlib import Path
 from recipes.mini.packages import Package, Store
 
 # Packages that mix licences within the folders used here, with how a path there reads in the copyright file.
-MIXED = {"ufoai-sound": ("/sound/", "base/sound/")}
+MIXED = {
+    "ufoai-sound": ("/sound/", "base/sound/"),
+    "minetest-data": ("/minetest_game/", "mtg/"),
+    "supertuxkart-data": ("/data/", "data/"),
+    "sound-theme-freedesktop": ("/stereo/", "stereo/"),
+}
 SPDX = {
     "GPL-2": "GPL-2.0-only",
     "GPL-2+": "GPL-2.0-or-later",
+    "GPL-3+": "GPL-3.0-or-later",
+    "CC0-1.0": "CC0-1.0",
     "public-domain": "public-domain",
     "CC-BY-SA-3.0": "CC-BY-SA-3.0",
     "CC-BY-3.0": "CC-BY-3.0",

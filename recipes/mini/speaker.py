@@ -34,7 +34,7 @@ TTS_PER_GENDER = 80
 PAIRS_EACH = 80
 CLIPS_PER_VOICE = 14
 TRAIN_PAIRS_EACH = 150
-# Voice packs that speak English. Classic, Default and Default_uk share recordings, so only one of them is used.
+# Voice packs that speak English. Classic, Default and Default_uk share recordings: only one is used.
 TEST_VOICES = ("British", "Mobster", "Pirate", "Singer", "Surfer")
 TRAIN_VOICES = ("Classic", "HillBilly", "Robot", "Russian")
 NOT_SPOKEN = re.compile(r"^(Ow|Ooff|Ouch|Jump|Firepunch|Laugh|Poison\w+|Hmm|Nooo|Uh-oh|Flyaway)\d*$")
@@ -51,7 +51,7 @@ def _relabelled(clip: Clip, prefix: str, group: str, label: str) -> Clip:
 
 
 def build_language(store: Store) -> tuple[list[Clip], list[Clip]]:
-    """(test, train): prompt speakers in the test, stamp speakers in training, so no voice and no channel is shared."""
+    """(test, train): prompt speakers against stamp speakers, so that no voice and no channel is shared."""
     test, train = [], []
     for code, name in LANGUAGES.items():
         held, _ = asr.build(store) if code == "en" else asr.build_other(store, code)

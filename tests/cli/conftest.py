@@ -60,6 +60,11 @@ def load(card, options):
     if options.args:
         raise ValueError(f"{card.name} takes no --model-args, but got {', '.join(options.args)}")
     return Ear(ModelInfo(card.name, f"ear {card.name}", "cpu", "float32", 3, 2), dict(card.config))
+
+
+def convert(source, name, folder, mapping):
+    folder.mkdir()
+    (folder / "card.yaml").write_text(f"name: {name}\\nloader: ears\\n")
 """
 CARDS = {
     "good_ear": "{}",
@@ -108,6 +113,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ears\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[evalkit.models]\nears = ears:load\n[evalkit.cards]\nears = ears_cards\n"
+        "[evalkit.importers]\nears = ears:convert\n"
     )
     return folder
 

@@ -111,7 +111,8 @@ def test_showing_a_task_says_its_licence_its_prompt_and_what_its_data_hold(
     assert "  n: 10\n" in done.out
 
 
-def test_a_task_without_its_data_can_be_shown(evalkit: Evalkit) -> None:
+def test_a_task_without_its_data_can_be_shown(evalkit: Evalkit, place: Path) -> None:
+    (place / "data").mkdir()
     evalkit("tasks", "new", "mine")
     done = evalkit("tasks", "show", "mine.yaml")
     assert done.code == 0
@@ -149,6 +150,7 @@ def test_every_mistake_in_a_task_file_is_told_with_its_line(
 
 
 def test_an_unknown_metric_is_found_by_validate(evalkit: Evalkit, place: Path, tones: Path) -> None:
+    (place / "data").symlink_to(tones / "data")
     (place / "wrong.yaml").write_text((tones / "tones.yaml").read_text().replace("accuracy", "acuracy"))
     done = evalkit("tasks", "validate", "wrong.yaml")
     assert done.code == 2
@@ -156,6 +158,7 @@ def test_an_unknown_metric_is_found_by_validate(evalkit: Evalkit, place: Path, t
 
 
 def test_a_new_task_is_valid_and_never_overwrites(evalkit: Evalkit, place: Path) -> None:
+    (place / "data").mkdir()
     assert evalkit("tasks", "new", "mine").code == 0
     unfinished = evalkit("tasks", "validate", "mine.yaml")
     assert unfinished.code == 2
@@ -188,9 +191,17 @@ def test_import_says_what_is_wrong_with_its_arguments(evalkit: Evalkit, place: P
         in evalkit("models", "import", "none.safetensors", "--as", "mine").err
     )
     (place / "weights.pt").write_bytes(b"")
-    done = evalkit("models", "import", "weights.pt", "--as", "mine", "--loader", "ears")
+    done = evalkit("models", "import", "weights.pt", "--as", "mine", "--loader", "eyes")
     assert done.code == 2
-    assert "unknown importer 'ears'" in done.err
+    assert "unknown importer 'eyes'" in done.err
+
+
+def test_an_imported_checkpoint_can_be_named(evalkit: Evalkit, place: Path) -> None:
+    (place / "weights.pt").write_bytes(b"")
+    done = evalkit("models", "import", "weights.pt", "--as", "mine", "--loader", "ears")
+    assert done.code == 0
+    assert "evalkit run --model mine" in done.err
+    assert "loader: ears" in evalkit("models", "show", "mine").out
 
 
 def test_a_file_is_scored_without_a_model(evalkit: Evalkit, place: Path) -> None:

@@ -85,7 +85,9 @@ def test_padding_keeps_the_dtype() -> None:
     assert (batch.dtype, mask.dtype) == (torch.bfloat16, torch.long)
 
 
-def test_the_fp32_head_changes_no_logit(smollm: tuple[Any, Any], prompts: list[list[int]], backbone: Any) -> None:
+def test_the_fp32_head_changes_no_logit(
+    smollm: tuple[Any, Any], prompts: list[list[int]], backbone: Any
+) -> None:
     from transformers import AutoModelForCausalLM
 
     official = AutoModelForCausalLM.from_pretrained(backbone.llm, dtype=torch.float32).eval()
@@ -119,7 +121,9 @@ def test_a_batch_of_eight_decodes_as_one_by_one(
     assert all(end not in tokens for tokens in together)
 
 
-def test_sampling_depends_on_the_seed_alone(smollm: tuple[Any, Any], embedded: list[Tensor], end: int) -> None:
+def test_sampling_depends_on_the_seed_alone(
+    smollm: tuple[Any, Any], embedded: list[Tensor], end: int
+) -> None:
     def sampled(seed: int) -> list[list[int]]:
         settings = GenerationSettings(max_new_tokens=4, do_sample=True, temperature=1.5, seed=seed)
         return decode(smollm[0], embedded[:2], settings, [end])

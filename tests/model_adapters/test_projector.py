@@ -176,9 +176,7 @@ def test_embeddings_leave_at_the_norm_of_the_llms_own(config: ProjectorConfig) -
 @pytest.mark.parametrize("config", ARMS, ids=lambda c: c.kind)
 def test_the_level_of_the_input_does_not_matter(config: ProjectorConfig) -> None:
     projector, x = made(config), 10 * tokens()
-    torch.testing.assert_close(
-        projector(x).embeddings, projector(7 * x + 3).embeddings, rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(projector(x).embeddings, projector(7 * x + 3).embeddings, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("config", ARMS, ids=lambda c: c.kind)

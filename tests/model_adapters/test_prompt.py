@@ -35,7 +35,8 @@ def test_audio_stands_before_the_question_in_a_chatml_turn(tokenizer: Any) -> No
 def test_a_system_message_comes_first(tokenizer: Any) -> None:
     messages = [Message("system", ("Answer briefly.",)), user("Hi")]
     assert spelled(tokenizer, render(tokenizer, messages, CHATML)) == (
-        "<|im_start|>system\nAnswer briefly.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+        "<|im_start|>system\nAnswer briefly.<|im_end|>\n"
+        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     )
 
 

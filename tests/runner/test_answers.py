@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_model import TinyModel
 
@@ -94,6 +97,8 @@ def test_a_lost_device_stops_the_run_and_blames_no_sample() -> None:
     [
         (Response(text=None), "the model returned no text"),
         (Response(error="refused", text="x"), "refused"),
+        (Response(text=["a"]), "the model returned no text"),  # type: ignore[arg-type]
+        (Response(text="a", finish_reason="bored"), "the model gave an unknown finish reason 'bored'"),  # type: ignore[arg-type]
     ],
 )
 def test_a_response_without_text_is_an_error(response: Response, why: str) -> None:
@@ -106,6 +111,7 @@ def test_a_response_without_text_is_an_error(response: Response, why: str) -> No
         (Response(choice_logprobs=(-1.0, math.nan)), "not finite"),
         (Response(choice_logprobs=(-1.0, -math.inf)), "not finite"),
         (Response(choice_logprobs=(-1.0,)), "scored 1 of 2 choices"),
+        (Response(choice_logprobs=(-1.0, None)), "not plain numbers"),  # type: ignore[arg-type]
         (Response(text="yes"), "scored 0 of 2 choices"),
         (Response(choice_logprobs=(-1.0, -2.0), choice_tokens=(1,)), "tokens of 1 of 2 choices"),
     ],
@@ -119,6 +125,18 @@ def test_choices_without_a_finite_likelihood_each_are_an_error(response: Respons
 def test_good_choices_pass() -> None:
     good = Response(choice_logprobs=(-1.0, -2.0), choice_tokens=(1, 2), finish_reason="choices")
     assert answer(Fixed([good]), batch_of(1, CHOICES)) == [good]
+
+
+def test_numbers_of_numpy_become_numbers_that_json_can_hold() -> None:
+    given = Response(
+        choice_logprobs=(np.float32(-1.5), np.float64(-2.0)),
+        choice_tokens=(np.int64(1), np.int64(2)),  # type: ignore[arg-type]
+        input_tokens=np.int32(9),  # type: ignore[arg-type]
+        finish_reason="choices",
+    )
+    (found,) = answer(Fixed([given]), batch_of(1, CHOICES))
+    assert json.loads(json.dumps(asdict(found)))["choice_logprobs"] == [-1.5, -2.0]
+    assert type(found.input_tokens) is int
 
 
 def test_a_wrong_number_of_responses_is_never_assigned_to_samples() -> None:

@@ -99,13 +99,14 @@ def test_ctrl_c_leaves_a_complete_journal_and_a_free_folder(
 
 
 def test_two_runs_at_once_do_not_mix(task: Task, whole: TaskRun, tmp_path: Path) -> None:
-    first = start(task.path.parent, tmp_path)
-    wait_for_lines(tmp_path, 3, first)
+    first = start(task.path.parent, tmp_path, delay=60)
+    wait_for_lines(tmp_path, 0, first)
     second = start(task.path.parent, tmp_path)
     _, message = second.communicate(timeout=20)
     assert second.returncode == 1
     assert f"process {first.pid} is running here" in message.decode()
-    assert first.wait(timeout=20) == 0
+    first.kill()
+    first.wait()
     assert finish(task, tmp_path)[0].entries == whole.entries
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -74,13 +73,11 @@ def bomb(levels: int, width: int) -> str:
 def test_alias_bombs_stay_small_and_are_named(write: Write, valid: str) -> None:
     path = write(valid + bomb(12, 10))
     tracemalloc.start()
-    began = time.process_time()
     message = told(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert "expands to more than 20000 values (aliases?)" in message
     assert peak < 64 << 20
-    assert time.process_time() - began < 30, "the bomb was expanded"
 
 
 def test_a_few_aliases_are_fine(write: Write, valid: str) -> None:
@@ -156,7 +153,8 @@ WORDS = st.sampled_from(
     [
         "task", "tag", "group", "include", "doc_to_text", "doc_to_choice", "metric_list", "metric",
         "metadata", "evalkit", "generation_kwargs", "filter_list", "a", "",
-        "{{ x }}", "{% if", "yes", "~", "<<", "1e999", "!!int", "&a", "*a", "\u2028", "\x85", "0x", "1:30", "=", ".nan",
+        "{{ x }}", "{% if", "yes", "~", "<<", "1e999", "!!int", "&a", "*a", "\u2028", "\x85",
+        "0x", "1:30", "=", ".nan",
     ]
 )  # fmt: skip
 VALUES = st.recursive(

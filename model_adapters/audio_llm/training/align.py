@@ -38,7 +38,9 @@ class CtcHead(nn.Module):
         return (self.scale.abs() * cosine).log_softmax(-1)
 
 
-def ctc_loss(head: CtcHead, projected: Projected, lengths: Sequence[int], targets: Sequence[Tensor]) -> Tensor:
+def ctc_loss(
+    head: CtcHead, projected: Projected, lengths: Sequence[int], targets: Sequence[Tensor]
+) -> Tensor:
     """Mean CTC loss over the clips whose frames are `projected`, one after the other."""
     pieces = head(projected.embeddings).split(list(lengths))
     padded = nn.utils.rnn.pad_sequence(list(pieces))

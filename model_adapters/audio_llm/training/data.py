@@ -47,7 +47,7 @@ def read_examples(
                 f"training data {source.path} is not in {folder}: build it with `python -m recipes.mini.build`"
             )
         (task,) = catalog.resolve(source.task)
-        clips = replace(task, dataset_path=str(path), test_split="train")
+        clips = replace(task, path=path, dataset_path=path.name, test_split="train")
         encode = _encoder(tokenizer, task, template)
         examples += [encode(index, sample) for sample in open_samples(clips)]
     return examples

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evalkit.data.audio import decode
+from evalkit.data import content_sha256, decode
 from evalkit.tasks.schema import AudioRef
 from model_adapters.audio_llm import encoder as whisper
 
@@ -23,21 +23,22 @@ def cached_states(
 ) -> list[Tensor]:
     """Encoder states [frames, d], fp16, of every clip, in order.
 
-    key: identity of encoder and clips, part of the folder's name; load: gives (features, encoder) and is
-    called only when a shard is missing; report(done, total). A killed run goes on at its last shard.
+    key: identity of the encoder; load: gives (features, encoder) and is called only when a shard is
+    missing; report(done, total). A shard is named by what is in it, so a killed run goes on at its last
+    one, and recipes that share clips share their shards.
     """
     from safetensors.torch import load_file, save_file
 
-    name = hashlib.sha256("\n".join([key, *(a.name for a in audios)]).encode()).hexdigest()[:16]
-    home = folder / name
-    home.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     loaded: tuple[Any, Any] | None = None
     states: list[Tensor] = []
     for start in range(0, len(audios), SHARD):
-        path = home / f"{start:06d}.safetensors"
+        members = audios[start : start + SHARD]
+        identity = "\n".join([key, *map(content_sha256, members)])
+        path = folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.safetensors"
         if not path.exists():
             loaded = loaded or load()
-            shard = _encode(loaded, audios[start : start + SHARD])
+            shard = _encode(loaded, members)
             partial = path.with_suffix(".partial")
             save_file({f"{i:04d}": s for i, s in enumerate(shard)}, partial)
             partial.replace(path)

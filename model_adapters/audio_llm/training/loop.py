@@ -26,10 +26,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """total: what is differentiated; curves: named values for the CSV."""
+    """total: what is differentiated; curves: named values for the CSV, the same names at every step
+    (None where a step has no such value)."""
 
     total: Tensor
-    curves: Mapping[str, float]
+    curves: Mapping[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,9 @@ def run_stage(stage: Stage, recipe: Recipe, folder: Path, say: Callable[[str], N
         loss.total.backward()  # type: ignore[no-untyped-call]
         norm = float(nn.utils.clip_grad_norm_(parameters, recipe.clip_norm))
         if not math.isfinite(norm):
-            raise ValueError(f"{stage.name}: the gradient at step {step} is not finite; lower the learning rate")
+            raise ValueError(
+                f"{stage.name}: the gradient at step {step} is not finite; lower the learning rate"
+            )
         optimizer.step()
         curves.add(step, {**loss.curves, "grad_norm": norm})
         done = step + 1
@@ -81,7 +84,9 @@ def run_stage(stage: Stage, recipe: Recipe, folder: Path, say: Callable[[str], N
 
 def _line(stage: Stage, done: int, start: int, loss: Loss, seconds: float) -> str:
     left = seconds / (done - start) * (stage.steps - done)
-    values = ", ".join(f"{k} {v:.3f}" for k, v in loss.curves.items() if k.startswith("loss"))
+    values = ", ".join(
+        f"{k} {v:.3f}" for k, v in loss.curves.items() if k.startswith("loss") and v is not None
+    )
     return f"{stage.name} {done}/{stage.steps}: {values}; {left / 60:.1f} min left"
 
 
@@ -117,7 +122,7 @@ def trained_state(module: nn.Module) -> dict[str, Tensor]:
 
 
 class _Curves:
-    """One CSV row a step. Rows after the step that a resumed run starts at are dropped."""
+    """One CSV row a step. Rows after the step that a resumed run starts at are dropped, and torn ones."""
 
     def __init__(self, path: Path, start: int) -> None:
         self._path = path
@@ -127,14 +132,17 @@ class _Curves:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
         self._columns = rows[0] if rows and start else []
-        with path.open("w", newline="", encoding="utf-8") as file:
-            kept = [row for row in rows[1:] if row and int(row[0]) < start]
+        kept = [row for row in rows[1:] if len(row) == len(self._columns) and int(row[0]) < start]
+        partial = path.with_suffix(".csv.partial")
+        with partial.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([self._columns, *kept] if self._columns else [])
+        partial.replace(path)
 
-    def add(self, step: int, values: Mapping[str, float]) -> None:
+    def add(self, step: int, values: Mapping[str, float | None]) -> None:
         with self._path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             if not self._columns:
                 self._columns = ["step", *values]
                 writer.writerow(self._columns)
-            writer.writerow([step, *(f"{values[c]:.6g}" if c in values else "" for c in self._columns[1:])])
+            found = [values.get(column) for column in self._columns[1:]]
+            writer.writerow([step, *("" if value is None else f"{value:.6g}" for value in found)])

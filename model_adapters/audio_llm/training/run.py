@@ -49,7 +49,11 @@ def train(recipe: Recipe, output: Path, *, data: Path, device: str, say: Callabl
 
 
 def _states(
-    examples: list[Example], backbone: Backbone, dtype: torch.dtype, device: torch.device, say: Callable[[str], None]
+    examples: list[Example],
+    backbone: Backbone,
+    dtype: torch.dtype,
+    device: torch.device,
+    say: Callable[[str], None],
 ) -> list[torch.Tensor]:
     began = time.monotonic()
 
@@ -65,7 +69,9 @@ def _states(
     states: list[torch.Tensor] = []
     for source in sorted({e.source for e in examples}):
         audios = [e.audio for e in examples if e.source == source]
-        states += cached_states(cache_dir() / "features", audios, backbone.fingerprint, load, report)
+        states += cached_states(
+            cache_dir() / "features", audios, f"{backbone.fingerprint}/{dtype}", load, report
+        )
     return states
 
 
@@ -78,7 +84,10 @@ def _write_card(recipe: Recipe, output: Path, clips: int) -> Path:
             "projector": recipe.projector.model_dump(),
             "lora": recipe.lora.model_dump(),
             "weights": f"{recipe.name}.safetensors",
-            "training": {"clips": clips, **recipe.model_dump(mode="json", exclude={"name", "projector", "lora"})},
+            "training": {
+                "clips": clips,
+                **recipe.model_dump(mode="json", exclude={"name", "projector", "lora"}),
+            },
         },
     }
     path = output / f"{recipe.name}.yaml"

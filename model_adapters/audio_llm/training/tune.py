@@ -46,6 +46,7 @@ def tune_stage(
     """Batches mix the tasks by the sources' shares."""
     settings = recipe.tune
     batches = mixture(recipe.data, examples, align=False)
+    tasks = sorted({e.task for e in examples})
 
     def loss(step: int) -> Loss:
         chosen = batches.draw(settings.batch_size, f"{recipe.seed}/tune/{step}")
@@ -53,9 +54,11 @@ def tune_stage(
         per_token, rows, projected = answer_losses(llm, projector, batch, [states[i] for i in chosen])
         balance = projected.balance_loss
         mean = per_token.mean()
+        found = _per_task(per_token.detach(), rows, batch)
         curves = {"loss": float(mean.detach()), "balance": float(balance.detach())}
-        curves |= _per_task(per_token.detach(), rows, batch)
-        return Loss(mean + recipe.balance_weight * balance, curves)
+        return Loss(
+            mean + recipe.balance_weight * balance, curves | {f"loss_{t}": found.get(t) for t in tasks}
+        )
 
     adapters = [p for p in llm.parameters() if p.requires_grad]
     groups = [
@@ -77,7 +80,9 @@ def answer_losses(
     joined = []
     for example, audio in zip(batch, audios, strict=True):
         parts = [audio if s.audio is not None else embed(_ids(s.tokens, device)) for s in example.segments]
-        joined.append(torch.cat([*(p.to(embed.weight.dtype) for p in parts), embed(_ids(example.answer, device))]))
+        joined.append(
+            torch.cat([*(p.to(embed.weight.dtype) for p in parts), embed(_ids(example.answer, device))])
+        )
     # Kernels are compiled once a shape: few different lengths keep that cheap.
     padded, mask = pad(joined, left=False, multiple=16)
     hidden = llm.model(inputs_embeds=padded, attention_mask=mask).last_hidden_state
@@ -101,5 +106,7 @@ def _per_task(losses: Tensor, rows: Tensor, batch: Sequence[Example]) -> dict[st
     members: dict[str, list[int]] = defaultdict(list)
     for row, example in enumerate(batch):
         members[example.task].append(row)
-    wanted = {task: torch.isin(rows, torch.tensor(found, device=rows.device)) for task, found in members.items()}
-    return {f"loss_{task}": float(losses[mask].mean()) for task, mask in sorted(wanted.items())}
+    wanted = {
+        task: torch.isin(rows, torch.tensor(found, device=rows.device)) for task, found in members.items()
+    }
+    return {task: float(losses[mask].mean()) for task, mask in wanted.items()}

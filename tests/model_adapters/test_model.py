@@ -1,0 +1,119 @@
+"""The audio LLM as a whole: the real backbone, a random MoE projector, real clips."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from evalkit.model import Audio, AudioSlot, GenerationSettings, Message, ModelInfo, Request, Routed
+from model_adapters.audio_llm.config import ProjectorConfig
+from model_adapters.audio_llm.llm import embedding_norm
+from model_adapters.audio_llm.model import AudioLLM, Parts
+from model_adapters.audio_llm.projector import Projector
+from model_adapters.audio_llm.prompt import CHATML
+
+RATE = 16_000
+CHOICES = ("yes", "no", "a long answer")
+
+
+def audio(samples: Any, rate: int = RATE) -> Audio:
+    return Audio(np.asarray(samples, dtype=np.float32), rate, "0")
+
+
+def request(*audios: Audio, choices: tuple[str, ...] = ()) -> Request:
+    content = (*(AudioSlot(i) for i in range(len(audios))), "What do you hear?")
+    settings = GenerationSettings(max_new_tokens=6)
+    return Request("a", (Message("user", content),), audios, choices, settings)
+
+
+@pytest.fixture(scope="module")
+def parts(features: Any, whisper: Any, smollm: tuple[Any, Any]) -> Parts:
+    torch.manual_seed(0)
+    projector = Projector(ProjectorConfig(kind="moe"), embedding_norm(smollm[0]))
+    return Parts(features, whisper, projector.eval(), *smollm, CHATML)
+
+
+@pytest.fixture(scope="module")
+def model(parts: Parts) -> AudioLLM:
+    return AudioLLM(parts, ModelInfo("random", "0", "cpu", "float32"))
+
+
+@pytest.fixture(scope="module")
+def requests(clips: Any) -> list[Request]:
+    return [request(audio(clip)) for clip in clips(8)]
+
+
+def test_eight_together_answer_as_one_by_one(model: AudioLLM, requests: list[Request]) -> None:
+    prepared = [model.prepare(r) for r in requests]
+    together = model.generate(prepared)
+    assert together == [model.generate([one])[0] for one in prepared]
+    assert len({r.text for r in together}) > 1
+    assert all(r.output_tokens <= 6 and r.input_tokens > 20 for r in together)
+    assert {r.finish_reason for r in together if r.output_tokens == 6} <= {"length"}
+
+
+def test_the_audio_reaches_the_language_model(model: AudioLLM, clips: Any) -> None:
+    one, other = clips(2)
+    asked = [request(audio(clip), choices=CHOICES) for clip in (one, np.zeros_like(one), other)]
+    scores = [r.choice_logprobs for r in model.score_choices([model.prepare(r) for r in asked])]
+    assert len(set(scores)) == 3
+
+
+def test_choices_are_scored_alike_in_a_batch_and_alone(model: AudioLLM, clips: Any) -> None:
+    prepared = [model.prepare(request(audio(clip), choices=CHOICES)) for clip in clips(3)]
+    together = model.score_choices(prepared)
+    for one, response in zip(prepared, together, strict=True):
+        alone = model.score_choices([one])[0].choice_logprobs
+        assert response.choice_logprobs == pytest.approx(alone, abs=2e-3)
+        assert response.finish_reason == "choices"
+        assert len(response.choice_tokens) == 3
+
+
+def test_the_cost_of_a_request_is_the_length_of_its_prompt(model: AudioLLM, clips: Any) -> None:
+    one, other = (audio(c) for c in clips(2))
+    for asked in (request(), request(one), request(one, other), request(audio(np.zeros(31 * RATE)))):
+        prepared = model.prepare(asked)
+        assert prepared.cost == model.generate([prepared])[0].input_tokens
+
+
+def test_text_alone_and_several_audios_share_a_batch(model: AudioLLM, clips: Any) -> None:
+    one, other = (audio(c) for c in clips(2))
+    prepared = [model.prepare(r) for r in (request(), request(one, other), request(other))]
+    assert model.generate(prepared) == [model.generate([p])[0] for p in prepared]
+
+
+def test_routing_can_be_read_and_changes_no_answer(model: AudioLLM, requests: list[Request]) -> None:
+    assert isinstance(model, Routed)
+    prepared = [model.prepare(r) for r in requests[:3]]
+    before = model.generate(prepared)
+    found = model.routing(prepared)
+    assert [len(p) for p in found] == [sum(-(-n // 4) for n in p.payload.frames[0]) for p in prepared]
+    for probabilities in found:
+        assert probabilities.shape[1] == 8
+        np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-5)
+    assert model.generate(prepared) == before
+
+
+def test_a_request_without_audio_has_no_routed_tokens(model: AudioLLM) -> None:
+    (probabilities,) = model.routing([model.prepare(request())])
+    assert probabilities.shape == (0, 8)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (audio(np.zeros(100), rate=8_000), "audio of 8000 Hz; this model takes 16000 Hz"),
+        (audio([]), "no samples"),
+        (audio([0.0, float("nan")]), "NaN or infinite"),
+        (audio([0.0, float("inf")]), "NaN or infinite"),
+    ],
+    ids=["rate", "empty", "nan", "inf"],
+)
+def test_audio_that_cannot_be_used_is_refused_before_it_is_in_a_batch(
+    model: AudioLLM, bad: Audio, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        model.prepare(request(bad))

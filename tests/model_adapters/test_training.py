@@ -1,0 +1,352 @@
+"""Training on real clips with tiny random models: it learns, and a killed run ends as an unbroken one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from evalkit.cards import read_card
+from evalkit.tasks.schema import AudioRef
+from model_adapters.audio_llm.checkpoint import load_projector, read_weights
+from model_adapters.audio_llm.config import LoraConfig, ProjectorConfig
+from model_adapters.audio_llm.llm import load_llm
+from model_adapters.audio_llm.loading import read_config
+from model_adapters.audio_llm.projector import Projected, Projector
+from model_adapters.audio_llm.prompt import CHATML, Segment
+from model_adapters.audio_llm.training import run
+from model_adapters.audio_llm.training.align import CtcHead, ctc_loss
+from model_adapters.audio_llm.training.data import Example, mixture, read_examples, spoken_form
+from model_adapters.audio_llm.training.loop import Group, Loss, Stage, run_stage, schedule
+from model_adapters.audio_llm.training.recipe import AlignStage, DataSource, Recipe, TuneStage, read_recipe
+from model_adapters.audio_llm.training.tune import add_lora, answer_losses
+from model_adapters.backbone import Backbone
+
+DATA = Path(__file__).parents[2] / "tasks/mini/data"
+WIDTH, LLM_WIDTH = 16, 32
+PROJECTOR = ProjectorConfig(
+    kind="moe",
+    encoder_width=WIDTH,
+    llm_width=LLM_WIDTH,
+    num_experts=4,
+    top_k=2,
+    expert_width=12,
+    moe_width=24,
+)
+RECIPE = Recipe(
+    name="tiny",
+    projector=PROJECTOR,
+    lora=LoraConfig(rank=2, alpha=4.0),
+    data=(
+        DataSource(task="mini_asr_en", path="asr.jsonl", share=2.0),
+        DataSource(task="mini_vocal_expression", path="vocal.jsonl", align=False),
+    ),
+    align=AlignStage(steps=16, batch_size=4, learning_rate=1e-2),
+    tune=TuneStage(steps=12, batch_size=4, projector_learning_rate=3e-3, lora_learning_rate=1e-2),
+    save_every=5,
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve real clips: eight of speech, four of voices."""
+    folder = tmp_path_factory.mktemp("data")
+    for name, source, count in (("asr", "asr_en", 8), ("vocal", "vocal_expression", 4)):
+        lines = (DATA / source / "test.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines[:: len(lines) // count][:count]]
+        for row in rows:
+            (folder / row["audio"]).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(DATA / source / row["audio"], folder / row["audio"])
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(backbone: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Backbone:
+    """A random Whisper and a random Llama, with the real feature extractor and tokenizer."""
+    from transformers import LlamaConfig, LlamaForCausalLM, WhisperConfig, WhisperModel
+
+    folder = tmp_path_factory.mktemp("backbone")
+    torch.manual_seed(0)
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    sizes = {"encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
+    WhisperModel(WhisperConfig(d_model=WIDTH, vocab_size=51865, **heads, **sizes)).save_pretrained(
+        folder / "whisper"
+    )
+    LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=49152,
+            hidden_size=LLM_WIDTH,
+            intermediate_size=48,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            tie_word_embeddings=True,
+            initializer_range=0.3,
+        )
+    ).save_pretrained(folder / "llm")
+    shutil.copy(backbone.whisper / "preprocessor_config.json", folder / "whisper")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(backbone.llm / name, folder / "llm")
+    return Backbone("tiny", folder / "whisper", folder / "llm", "tiny", {})
+
+
+@pytest.fixture
+def train(
+    tiny: Backbone, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., list[str]]:
+    """train(folder, die_at=line) trains the tiny recipe and returns what was said; it dies at that line."""
+    monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(run, "resolve", lambda name: tiny)
+
+    def trained(output: Path, recipe: Recipe = RECIPE, die_at: str = "\0") -> list[str]:
+        said: list[str] = []
+
+        def say(line: str) -> None:
+            said.append(line)
+            if line.startswith(die_at):
+                raise KeyboardInterrupt
+
+        run.train(recipe, output, data=data, device="cpu", say=say)
+        return said
+
+    return trained
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_both_stages_learn_and_leave_a_model_that_loads(train: Any, tmp_path: Path) -> None:
+    steps = {
+        "align": RECIPE.align.model_copy(update={"steps": 60}),
+        "tune": RECIPE.tune.model_copy(update={"steps": 40}),
+    }
+    train(tmp_path / "out", RECIPE.model_copy(update=steps))
+    for stage, count, share in (("align", 60, 0.8), ("tune", 40, 0.8)):
+        losses = [float(row["loss"]) for row in rows(tmp_path / f"out/{stage}.csv")]
+        assert len(losses) == count
+        assert sum(losses[-5:]) < share * sum(losses[:5])
+    config = read_config(read_card(tmp_path / "out/tiny.yaml"))
+    weights = read_weights(tmp_path / "out" / config.weights)
+    assert config.projector == PROJECTOR
+    assert config.lora == RECIPE.lora
+    load_projector(config.projector, weights.projector, "tiny")
+    assert len(weights.lora) == 2 * 7
+    assert all(value.any() for value in weights.lora.values())
+
+
+@pytest.mark.fault
+def test_a_killed_and_resumed_run_ends_exactly_as_an_unbroken_one(train: Any, tmp_path: Path) -> None:
+    train(tmp_path / "whole")
+    for line in ("features 8/8", "align 5/", "align 15/", "align 16/", "tune 5/", "tune 12/"):
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "broken", die_at=line)
+    said = train(tmp_path / "broken")
+    assert not [line for line in said if line.startswith(("align", "tune"))]
+    for name in ("align.csv", "tune.csv", "tiny.yaml"):
+        assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    whole, broken = (load_file(tmp_path / run / "tiny.safetensors") for run in ("whole", "broken"))
+    assert whole.keys() == broken.keys()
+    assert all(torch.equal(whole[name], broken[name]) for name in whole)
+
+
+def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(train: Any, tmp_path: Path) -> None:
+    short = {"align": AlignStage(steps=2, batch_size=4), "tune": TuneStage(steps=2, batch_size=4)}
+    recipe = RECIPE.model_copy(update=short)
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(tmp_path / name, recipe.model_copy(update={"seed": seed}))
+    a, b, c = ((tmp_path / name / "tiny.safetensors").read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_every_task_has_a_column_even_if_the_first_batch_lacks_it(train: Any, tmp_path: Path) -> None:
+    tune = RECIPE.tune.model_copy(update={"steps": 10, "batch_size": 1})
+    train(tmp_path / "out", RECIPE.model_copy(update={"tune": tune}))
+    found = rows(tmp_path / "out/tune.csv")
+    for task in ("mini_asr_en", "mini_vocal_expression"):
+        values = [row[f"loss_{task}"] for row in found]
+        assert any(values)
+        assert not all(values)
+
+
+def quadratic(fail_at: int | None = None, steps: int = 20) -> Stage:
+    """A stage without models, that dies before it has done step `fail_at`."""
+    torch.manual_seed(0)
+    module = nn.Linear(3, 1)
+
+    def loss(step: int) -> Loss:
+        if step == fail_at:
+            raise KeyboardInterrupt
+        x = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
+        total = (module(x) - x.sum(1, keepdim=True)).square().mean()
+        return Loss(total, {"loss": float(total.detach())})
+
+    return Stage("fit", steps, [Group(list(module.parameters()), 0.1)], {"module": module}, loss)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("fail_at", [0, 3, 5, 7, 19])
+def test_a_run_that_dies_between_two_saves_repeats_the_steps_it_lost(tmp_path: Path, fail_at: int) -> None:
+    def go(folder: Path, stage: Stage) -> Any:
+        folder.mkdir(exist_ok=True)
+        run_stage(stage, RECIPE, folder, lambda line: None)
+        return stage.modules["module"].weight
+
+    expected = go(tmp_path / "whole", quadratic())
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "broken", quadratic(fail_at))
+    assert torch.equal(go(tmp_path / "broken", quadratic()), expected)
+    whole, broken = (tmp_path / name / "fit.csv" for name in ("whole", "broken"))
+    assert broken.read_bytes() == whole.read_bytes()
+    assert [row["step"] for row in rows(whole)] == [str(step) for step in range(20)]
+
+
+@pytest.mark.fault
+def test_a_row_that_was_torn_by_a_kill_is_dropped(tmp_path: Path) -> None:
+    run_stage(quadratic(), RECIPE, tmp_path, lambda line: None)
+    expected = (tmp_path / "fit.csv").read_bytes()
+    (tmp_path / "fit.csv").write_bytes(expected + b"1")
+    run_stage(quadratic(), RECIPE, tmp_path, lambda line: None)
+    assert (tmp_path / "fit.csv").read_bytes() == expected
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
+    stage = quadratic()
+    with torch.no_grad():
+        stage.modules["module"].weight.fill_(float("nan"))
+    with pytest.raises(ValueError, match="fit: the gradient at step 0 is not finite"):
+        run_stage(stage, RECIPE, tmp_path, lambda line: None)
+
+
+def test_the_learning_rate_warms_up_and_goes_down_to_nothing() -> None:
+    factors = [schedule(step, 100, 0.1) for step in range(100)]
+    assert factors[:10] == pytest.approx([(i + 0.5) / 10 for i in range(10)])
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+    assert factors[10] == pytest.approx(1.0, abs=1e-3)
+    assert factors[-1] < 1e-3
+    assert schedule(0, 100, 0.0) == pytest.approx(1.0, abs=1e-3)
+
+
+def example(source: int = 0, before: tuple[int, ...] = (1,), answer: tuple[int, ...] = (2,)) -> Example:
+    segments = (Segment(tokens=before), Segment(audio=0), Segment(tokens=(7, 8)))
+    return Example(source, "t", AudioRef("a"), segments, answer, ())
+
+
+def test_batches_follow_the_shares_and_the_seed_alone() -> None:
+    sources = [DataSource(task="t", path="p", share=3.0), DataSource(task="t", path="q", align=False)]
+    examples = [example(source) for source in (0, 0, 0, 1, 1)]
+    tune, align = (mixture(sources, examples, align=align) for align in (False, True))
+    drawn = [index for step in range(400) for index in tune.draw(8, f"0/{step}")]
+    assert sum(index < 3 for index in drawn) / len(drawn) == pytest.approx(0.75, abs=0.03)
+    assert {index for step in range(50) for index in align.draw(8, f"0/{step}")} == {0, 1, 2}
+    assert tune.draw(8, "x") == tune.draw(8, "x") != tune.draw(8, "y")
+
+
+def test_a_balanced_source_gives_every_answer_equally_often() -> None:
+    examples = [example(answer=(5,))] * 9 + [example(answer=(6,))]
+    for balanced, rare in ((True, 0.5), (False, 0.1)):
+        batches = mixture([DataSource(task="t", path="p", balanced=balanced)], examples, align=False)
+        drawn = [index for step in range(400) for index in batches.draw(8, f"0/{step}")]
+        assert drawn.count(9) / len(drawn) == pytest.approx(rare, abs=0.03)
+
+
+def test_the_ctc_loss_is_torchs_over_cosines_to_token_embeddings() -> None:
+    torch.manual_seed(0)
+    embeddings = torch.randn(50, 8)
+    head = CtcHead([4, 9, 30], embeddings)
+    frames = torch.randn(11, 8)
+    table = torch.cat([head.blank.detach(), embeddings[[4, 9, 30]]])
+    cosine = (frames / frames.norm(dim=1, keepdim=True)) @ (table / table.norm(dim=1, keepdim=True)).T
+    log_probabilities = (20.0 * cosine).log_softmax(-1)
+    torch.testing.assert_close(head(frames), log_probabilities)
+    targets = [torch.tensor([1, 2]), torch.tensor([3])]
+    alone = [
+        nn.functional.ctc_loss(rows, target, torch.tensor(len(rows)), torch.tensor(len(target)))
+        for rows, target in zip(log_probabilities.split([7, 4]), targets, strict=True)
+    ]
+    loss = ctc_loss(head, Projected(frames, None), [7, 4], targets)
+    assert loss.item() == pytest.approx(torch.stack(alone).mean().item(), rel=1e-5)
+
+
+def test_answers_are_scored_at_their_own_places_whatever_else_is_in_the_batch(tiny: Backbone) -> None:
+    llm, _ = load_llm(tiny.llm, torch.float32, torch.device("cpu"))
+    torch.manual_seed(0)
+    projector = Projector(PROJECTOR)
+
+    batch = [example(0, (1, 2, 3), (11, 12, 2)), example(0, (1,), (13, 2))]
+    states = [torch.randn(9, WIDTH), torch.randn(30, WIDTH)]
+    losses, where, _ = answer_losses(llm, projector, batch, states)
+    assert where.tolist() == [0, 0, 0, 1, 1]
+    together = losses.split([3, 2])
+    embed = llm.get_input_embeddings()
+    for one, state, found in zip(batch, states, together, strict=True):
+        padded = torch.cat([state, state.new_zeros(-len(state) % 4, WIDTH)]).reshape(-1, 4 * WIDTH)
+        audio = projector(padded).embeddings
+        texts = [embed(torch.tensor(t)) for t in (one.segments[0].tokens, (7, 8), one.answer)]
+        whole = torch.cat([texts[0], audio, texts[1], texts[2]])[None]
+        logits = llm(inputs_embeds=whole).logits[0, -len(one.answer) - 1 : -1]
+        expected = nn.functional.cross_entropy(logits, torch.tensor(one.answer), reduction="none")
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_llm_itself_stays_as_it_is(tiny: Backbone) -> None:
+    llm, _ = load_llm(tiny.llm, torch.bfloat16, torch.device("cpu"))
+    add_lora(llm, LoraConfig(rank=2, alpha=4.0), seed=0)
+    trained = {name for name, p in llm.named_parameters() if p.requires_grad}
+    assert len(trained) == 14
+    assert {p.dtype for name, p in llm.named_parameters() if name in trained} == {torch.float32}
+
+
+def test_examples_ask_as_the_task_does_and_answer_in_spoken_form(tiny: Backbone, data: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny.llm)
+    examples = read_examples(RECIPE.data, data, tokenizer, CHATML)
+    assert [e.task for e in examples] == ["mini_asr_en"] * 8 + ["mini_vocal_expression"] * 4
+    row = json.loads((data / "asr.jsonl").read_text().splitlines()[0])
+    first = examples[0]
+    prompt = "".join(tokenizer.decode(s.tokens) for s in first.segments if s.audio is None)
+    assert "Transcribe the speech." in prompt
+    assert tokenizer.decode(first.answer) == spoken_form(row["text"]) + "<|im_end|>"
+    assert tokenizer.decode(first.spoken) == " " + spoken_form(row["text"])
+
+
+def test_the_spoken_form_is_what_can_be_heard() -> None:
+    assert spoken_form("Agent Logged off.") == "agent logged off"
+    assert spoken_form("  Don’t—STOP!  (now) ") == "don't stop now"
+    assert spoken_form("Größe, naïve") == "größe naïve"
+
+
+def test_training_data_that_is_not_there_is_named(tiny: Backbone, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"training data asr\.jsonl is not in"):
+        read_examples(RECIPE.data, tmp_path, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("name: x\nprojector: {kind: moe, experts: 3}\ndata: []\n", ["projector.experts", "data"]),
+        (
+            "name: x\nprojector: {kind: moe}\ndata: [{task: t, path: p, share: 0}]\nlr: 1\n",
+            ["data.0.share", "lr"],
+        ),
+        ("{", ["cannot read the recipe"]),
+        ("name: !!python/object/apply:os.system [ls]\n", ["cannot read the recipe"]),
+    ],
+)
+def test_mistakes_in_a_recipe_are_all_named(tmp_path: Path, text: str, places: list[str]) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError) as error:
+        read_recipe(path)
+    assert all(place in str(error.value) for place in places)
