@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from evalkit.artifacts import build_once, cache_dir
+from evalkit.artifacts import cache_dir
 from evalkit.model import Card, LoadOptions, Model
 from evalkit.text.suggest import unknown
 
@@ -116,11 +116,13 @@ def fetch_model(card: Card, options: LoadOptions) -> bool:
     return True
 
 
-def import_model(source: Path, name: str, loader: str, mapping: Path | None) -> Path:
+def import_model(source: Path, name: str, loader: str, mapping: Path | None) -> tuple[Path, str]:
     """Convert the checkpoint `source` into safetensors and a card called `name` in the user's cache.
 
-    Returns the card's path. Raises ValueError for a name that is taken, or a checkpoint or mapping
-    that the importer of `loader` refuses; FileNotFoundError for a file that does not exist.
+    Returns the card's path and the importer's report. The importer, called with (source, name, folder of
+    imported models, mapping), makes `<folder>/<name>/card.yaml` with what belongs to it, or nothing.
+    Raises ValueError for a name that is taken, or a checkpoint or mapping that the importer of `loader`
+    refuses; FileNotFoundError for a file that does not exist.
     """
     check_name(name)
     for file in (source, mapping):
@@ -129,9 +131,8 @@ def import_model(source: Path, name: str, loader: str, mapping: Path | None) -> 
     taken = [path for known, path in _card_files() if known == name]
     if taken:
         raise ValueError(f"a model called {name!r} exists: {taken[0]}; choose another name with --as")
-    convert = _entry_point(IMPORTERS, loader, "importer")
-    folder = build_once(imported_models_dir() / name, lambda part: convert(source, name, part, mapping))
-    return folder / "card.yaml"
+    report = _entry_point(IMPORTERS, loader, "importer")(source, name, imported_models_dir(), mapping)
+    return imported_models_dir() / name / "card.yaml", str(report)
 
 
 def imported_models_dir() -> Path:

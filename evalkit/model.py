@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "choices", "error"]
 AudioSetting = Literal["real", "none", "silence", "shuffled"]
+HintName = Literal["options", "majority", "transcripts", "language"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +62,22 @@ class GenerationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """What a task knows about a sample beyond the question: for baselines, never for a model under test.
+
+    A model gets those that its `ModelInfo.hints` names; the generation fingerprint covers them.
+    options: the answers to choose from, also where the request asks for text; majority: the most frequent
+    answer in the training split; transcripts: what is said, one for each audio, or none where the task
+    does not know it or asks for it; language: of the speech, as an ISO 639-1 code.
+    """
+
+    options: tuple[str, ...] = ()
+    majority: str = ""
+    transcripts: tuple[str, ...] = ()
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One question. With `choices` it asks for their log-likelihoods, without for text."""
 
@@ -69,6 +86,7 @@ class Request:
     audios: tuple[Audio, ...] = ()
     choices: tuple[str, ...] = ()
     settings: GenerationSettings = GenerationSettings()
+    hints: Hints = Hints()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +128,7 @@ class LoadOptions:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a result record says about the model that made it."""
+    """What a result record says about the model that made it; `hints` names what it reads of them."""
 
     name: str
     fingerprint: str
@@ -119,6 +137,7 @@ class ModelInfo:
     parameters: int = 0
     active_parameters: int = 0
     sources: Mapping[str, str] = field(default_factory=dict)
+    hints: tuple[HintName, ...] = ()
 
 
 class Model(Protocol):

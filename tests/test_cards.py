@@ -33,12 +33,13 @@ def load(card, options):
 def fetch(card, options):
     fetched.append(card.name)
 
-def convert(source, name, folder, mapping):
-    folder.mkdir()
+def convert(source, name, output, mapping):
     says = source.read_text()
     if not says:
         raise ValueError(f"{source}: no weights in it")
-    (folder / "card.yaml").write_text(f"name: {name}\\nloader: bird\\nconfig: {{says: {says}}}\\n")
+    (output / name).mkdir(parents=True)
+    (output / name / "card.yaml").write_text(f"name: {name}\\nloader: bird\\nconfig: {{says: {says}}}\\n")
+    return f"it says {says}"
 """
 ENTRY_POINTS = """
 [evalkit.models]
@@ -144,7 +145,8 @@ def test_a_card_must_be_called_like_its_file(aviary: Path) -> None:
 def test_an_imported_checkpoint_becomes_a_named_model(tmp_path: Path, aviary: Path) -> None:
     source = tmp_path / "weights"
     source.write_text("caw")
-    card = import_model(source, "crow", "bird", None)
+    card, report = import_model(source, "crow", "bird", None)
+    assert report == "it says caw"
     assert card == tmp_path / "cache" / "models" / "crow" / "card.yaml"
     assert load_model(resolve_model("crow"), LoadOptions()) == ("caw", 0)
     with pytest.raises(ValueError, match=r"'crow' exists: .*--as"):

@@ -23,31 +23,40 @@ def leaderboard(
         list[Path] | None,
         typer.Argument(help="Folders or files with records; runs/ and results/ by default."),
     ] = None,
-    output: Annotated[Path, typer.Option(help="The table's file: .md, .csv or .json.")] = DEFAULT_OUTPUT,
+    output: Annotated[Path, typer.Option(help="The table's file: .md, .csv, .html, .tex or .json.")] = DEFAULT_OUTPUT,
     tasks: Annotated[str, typer.Option(help="Only these tasks, families or tags, separated by commas.")] = "",
     partial: Annotated[bool, typer.Option("--partial", help="Let runs with --limit in.")] = False,
     allow_mixed: Annotated[
         bool,
         typer.Option("--allow-mixed", help="Give records that were made differently columns of their own."),
     ] = False,
+    against: Annotated[
+        str, typer.Option(help="For .tex: a model; daggers mark what differs from it significantly.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
     """Print models side by side and write the table to a file."""
     from evalkit.leaderboard import RENDERERS, build_table, select
-    from evalkit.results import read_result
+    from evalkit.leaderboard.stored import find_runs
     from evalkit.results.files import write_atomically
 
-    render = RENDERERS.get(output.suffix)
-    if render is None:
+    if output.suffix not in RENDERERS:
         raise ValueError(f"--output {output}: a table can be written as {', '.join(RENDERERS)}")
-    places = _places(folders)
-    results = [read_result(path) for path in places]
+    if against and output.suffix != ".tex":
+        raise ValueError(f"--against {against}: daggers stand in LaTeX tables only; give --output NAME.tex")
+    runs = find_runs(_places(folders))
+    results = [run.result for run in runs]
     chosen = select(results, tasks=_split(tasks), partial=partial, mixed=allow_mixed)
     if not chosen:
         raise ValueError(f"all {len(results)} records are of partial runs (--limit); --partial lets them in")
     table = build_table(chosen, allow_mixed=allow_mixed)
+    text = (
+        _with_daggers(table, output.stem, [run for run in runs if run.result in chosen], against)
+        if against
+        else RENDERERS[output.suffix](table, output.stem)
+    )
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(output, render(table, output.stem).encode("utf-8"))
+    write_atomically(output, text.encode("utf-8"))
     if as_json:
         print(RENDERERS[".json"](table, output.stem), end="")
     else:

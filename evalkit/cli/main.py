@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from evalkit.cli import leaderboard, models, run, score, tasks
+from evalkit.cli import compare, leaderboard, models, run, score, tasks
 from evalkit.cli.terminal import printable
 
 DEBUG_VARIABLE = "EVALKIT_DEBUG"
@@ -29,6 +29,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("score")(score.score)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("compare")(compare.compare)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(models.app, name="models")
 

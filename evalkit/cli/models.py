@@ -89,8 +89,8 @@ def import_checkpoint(
     """Turn a checkpoint of your own into a named model."""
     from evalkit.cards import import_model
 
-    card = import_model(file, name, loader, mapping)
-    print(f"{name}: {card}", file=sys.stderr)
+    _, report = import_model(file, name, loader, mapping)
+    print(printable(report), file=sys.stderr)
     print(f"evalkit run --model {name} --tasks asr,emotion", file=sys.stderr)
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 
 from evalkit.leaderboard.csv import render_csv
 from evalkit.leaderboard.frame import frame
+from evalkit.leaderboard.html import render_html
 from evalkit.leaderboard.json import render_json
+from evalkit.leaderboard.latex import render_latex
 from evalkit.leaderboard.markdown import render_markdown
 from evalkit.leaderboard.selection import select
 from evalkit.leaderboard.table import Cell, Column, Row, Table, build_table
@@ -20,7 +22,9 @@ __all__ = [
     "build_table",
     "frame",
     "render_csv",
+    "render_html",
     "render_json",
+    "render_latex",
     "render_markdown",
     "select",
 ]
@@ -29,5 +33,7 @@ __all__ = [
 RENDERERS: Mapping[str, Callable[[Table, str], str]] = {
     ".md": render_markdown,
     ".csv": lambda table, title: render_csv(table),
+    ".html": render_html,
+    ".tex": lambda table, title: render_latex(table, title),
     ".json": lambda table, title: render_json(table),
 }

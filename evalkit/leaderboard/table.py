@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from evalkit.leaderboard.selection import differing, made_like, row_order
 from evalkit.leaderboard.values import failures_text, metric_label
-from evalkit.results.record import MetricValue, Result
+from evalkit.results.record import MetricValue, Provenance, Result
 
 FAMILIES = ("asr", "captioning", "music_qa", "emotion", "speaker")
 
@@ -23,6 +23,8 @@ class Column:
     higher_is_better: bool
     n: int
     variant: str = ""
+    family: str = ""
+    side: str = ""
 
     @property
     def label(self) -> str:
@@ -42,6 +44,17 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What a row took: the model's size (0: not known), and the time of all its runs with their audio."""
+
+    parameters: int
+    active_parameters: int
+    wall_seconds: float
+    audio_seconds: float
+    devices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One model with one audio setting; `cells` in the order of the columns, None where nothing was run.
 
@@ -53,6 +66,7 @@ class Row:
     model: str
     audio: str
     cells: tuple[Cell | None, ...]
+    cost: Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +124,32 @@ def build_table(results: Sequence[Result], *, allow_mixed: bool = False) -> Tabl
             for key, row in cells.items():
                 row.append(here.get(key))
     ordered = sorted(cells, key=lambda key: (row_order(key.model, key.audio), key))
-    rows = [Row(_label(key, ordered), key.model, key.audio, tuple(cells[key])) for key in ordered]
+    costs = _costs(results)
+    rows = [
+        Row(_label(key, ordered), key.model, key.audio, tuple(cells[key]), costs[key]) for key in ordered
+    ]
     return Table(tuple(columns), tuple(rows), (*notes, *_interval_notes(results)))
 
 
 def _row(result: Result) -> _RowKey:
     return _RowKey(result.model, result.audio, result.fingerprints.model, result.provenance.dtype)
+
+
+def _costs(results: Sequence[Result]) -> dict[_RowKey, Cost]:
+    made: dict[_RowKey, list[Provenance]] = {}
+    for result in results:
+        made.setdefault(_row(result), []).append(result.provenance)
+    return {key: _cost(runs) for key, runs in made.items()}
+
+
+def _cost(runs: Sequence[Provenance]) -> Cost:
+    return Cost(
+        max(run.parameters for run in runs),
+        max(run.active_parameters for run in runs),
+        sum(run.wall_seconds for run in runs),
+        sum(run.audio_seconds for run in runs),
+        tuple(sorted({run.device_name or run.device for run in runs} - {""})),
+    )
 
 
 def _label(key: _RowKey, rows: Sequence[_RowKey]) -> str:
@@ -171,7 +205,9 @@ def _columns(group: _Group) -> list[Column]:
         return (listed.index(name) if name in listed else len(listed)), key
 
     return [
-        Column(group.task, key, metrics[key].higher_is_better, first.n, group.variant)
+        Column(
+            group.task, key, metrics[key].higher_is_better, first.n, group.variant, first.family, first.side
+        )
         for key in sorted(metrics, key=order)
     ]
 

@@ -22,22 +22,23 @@ _NAMES = {
     "uar": "UAR",
     "eer": "EER",
     "macro_f1": "macro-F1",
-    "cider_d": "CIDEr-D",
+    "cider": "CIDEr-D",
     "bleu": "BLEU",
     "rouge_l": "ROUGE-L",
 }
 
 
+def metric_name(key: str) -> str:
+    """`WER` for the key `wer,none`, `accuracy (letter)` for `accuracy,letter`."""
+    metric, _, chain = key.partition(",")
+    name = _NAMES.get(metric, metric)
+    return name if chain in ("", "none") else f"{name} ({chain})"
+
+
 def metric_label(key: str, higher_is_better: bool) -> str:
     """`WER % ↓` for the key `wer,none`; a filter other than `none` is added: `accuracy (letter) % ↑`."""
-    metric, _, chain = key.partition(",")
-    parts = [_NAMES.get(metric, metric)]
-    if chain not in ("", "none"):
-        parts.append(f"({chain})")
-    if metric in _PERCENT:
-        parts.append("%")
-    parts.append("↑" if higher_is_better else "↓")
-    return " ".join(parts)
+    percent = " %" if key.partition(",")[0] in _PERCENT else ""
+    return f"{metric_name(key)}{percent} {'↑' if higher_is_better else '↓'}"
 
 
 def value_text(key: str, value: float | None) -> str:

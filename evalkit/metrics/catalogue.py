@@ -16,9 +16,13 @@ ENTRY_POINTS = "evalkit.metrics"
 
 BUILT_IN: Mapping[str, str] = {
     "accuracy": "evalkit.metrics.accuracy:accuracy",
+    "bleu": "evalkit.metrics.bleu:bleu",
     "cer": "evalkit.metrics.cer:cer",
+    "cider": "evalkit.metrics.cider:cider",
+    "eer": "evalkit.metrics.eer:eer",
     "exact_match": "evalkit.metrics.accuracy:exact_match",
     "macro_f1": "evalkit.metrics.macro_f1:macro_f1",
+    "rouge_l": "evalkit.metrics.rouge_l:rouge_l",
     "uar": "evalkit.metrics.uar:uar",
     "wer": "evalkit.metrics.wer:wer",
 }

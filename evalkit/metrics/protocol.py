@@ -7,11 +7,13 @@ resampling cheap) or `evalkit.stats.Proportion` (its value is a share of samples
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from evalkit.results.record import Prediction
 
     Statistics = NDArray[np.float64]
     Weights = NDArray[np.float64]
@@ -52,3 +54,10 @@ class Metric(Protocol):
     def fit(self, references: References) -> Scorer:
         """Learn what needs all references: document frequencies, the label set."""
         ...
+
+
+@runtime_checkable
+class ReadsPredictions(Protocol):
+    """A metric whose answers are more than the extracted text: a score from choice log-likelihoods, say."""
+
+    def answer(self, prediction: Prediction) -> str | None: ...

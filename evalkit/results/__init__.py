@@ -16,9 +16,11 @@ from evalkit.results.record import (
 from evalkit.results.run_record import RunRecord, task_from_snapshot, task_snapshot
 from evalkit.results.store import (
     JOURNAL_NAME,
+    PUBLISHED_JOURNAL_NAME,
     RESULT_NAME,
     RUN_NAME,
     build_result,
+    find_journal,
     find_results,
     read_result,
     read_run,
@@ -29,6 +31,7 @@ from evalkit.results.store import (
 
 __all__ = [
     "JOURNAL_NAME",
+    "PUBLISHED_JOURNAL_NAME",
     "RESULT_NAME",
     "RUN_NAME",
     "SCHEMA_VERSION",
@@ -43,6 +46,7 @@ __all__ = [
     "RunLockedError",
     "RunRecord",
     "build_result",
+    "find_journal",
     "find_results",
     "hold",
     "in_order",

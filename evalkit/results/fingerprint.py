@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from evalkit.model import AudioSetting, AudioSlot, Message
+from evalkit.model import AudioSetting, AudioSlot, Hints, Message
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
@@ -58,16 +58,30 @@ def data_fingerprint(pairs: Iterable[tuple[str, str]]) -> str:
     return _digest({"data": sorted(pairs)})
 
 
+def hints_fingerprint(hints: Iterable[tuple[str, Hints]]) -> str:
+    """Hash of the hints given with every sample, by its id; the order of samples does not matter."""
+    return _digest(
+        {"hints": [[name, _plain(given)] for name, given in sorted(hints, key=lambda pair: pair[0])]}
+    )
+
+
 def generation_fingerprint(
-    model: str, prompt: str, settings: str, dtype: str, audio: AudioSetting, seed: int | None = None
+    model: str,
+    prompt: str,
+    settings: str,
+    dtype: str,
+    audio: AudioSetting,
+    seed: int | None = None,
+    hints: str = "",
 ) -> str:
     """All that decides what the model answers to given data.
 
-    `seed` is None where nothing is drawn (greedy decoding of real audio), so that it cannot tell equal
-    runs apart.
+    `seed` is None where nothing is drawn (greedy decoding of real audio), and `hints` "" where the model
+    reads none, so that they cannot tell equal runs apart.
     """
     parts = {"model": model, "prompt": prompt, "settings": settings, "dtype": dtype, "audio": audio}
-    return sha256_of(parts if seed is None else {**parts, "seed": seed})
+    drawn = {} if seed is None else {"seed": seed}
+    return sha256_of({**parts, **drawn, **({"hints": hints} if hints else {})})
 
 
 def _digest(plain: Any) -> str:

@@ -1,18 +1,22 @@
 """The journal `samples.jsonl`: append-only, one JournalEntry a line, whole batches only.
 
 A batch is one write. Its lines carry `more`, the number of lines of the batch still to come, so that a
-batch cut short by a kill is recognised and run again whole.
+batch cut short by a kill is recognised and run again whole. A published journal, which nobody appends to, is
+compressed: `samples.jsonl.gz`.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import os
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,8 @@ from evalkit.results.record import JournalEntry
 
 # Flushing to disk may take this share of the time: what a process has written survives its death without it.
 FLUSH_SHARE = 0.05
+# Bytes of a line; a compressed file can hold lines that no memory can.
+MAX_LINE = 64 << 20
 _ENCODER = json.JSONEncoder(allow_nan=False)
 
 Batch = tuple[JournalEntry, ...]
@@ -33,7 +39,7 @@ class JournalError(ValueError):
 
 
 def read_journal(path: Path) -> Iterator[JournalEntry]:
-    """The entries of all complete batches, in journal order, one batch in memory at a time.
+    """The entries of all complete batches, in journal order, one batch in memory at a time; `.gz` is unpacked.
 
     A torn last line, or a last batch that is not whole, is left out. Raises JournalError for a line in the
     middle that does not parse, for lines missing from a batch, and for an id and repeat that occur twice.
@@ -166,13 +172,27 @@ def _scan(path: Path) -> Iterator[tuple[Batch, int]]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
-    with path.open("rb") as file:
-        line = file.readline()
-        number = 1
+    """Line number, line, and whether it is the last."""
+    with _open(path) as file:
+        number, line = 1, _line(file, f"{path}:1")
         while line:
-            following = file.readline()
+            following = _line(file, f"{path}:{number + 1}")
             yield number, line, not following
             line, number = following, number + 1
+
+
+def _open(path: Path) -> BufferedIOBase:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+
+
+def _line(file: BufferedIOBase, where: str) -> bytes:
+    try:
+        line = file.readline(MAX_LINE + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise JournalError(f"{where}: not a whole gzip file ({error})") from error
+    if len(line) > MAX_LINE:
+        raise JournalError(f"{where}: a line of more than {MAX_LINE >> 20} MB is no journal line")
+    return line
 
 
 def _parse(line: bytes, where: str, is_last: bool) -> dict[str, Any] | None:

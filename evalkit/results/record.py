@@ -70,8 +70,9 @@ class MetricValue(_Frozen):
 class Fingerprints(_Frozen):
     """SHA-256 hashes that say how a result was made (see docs: prompt, settings, data, scoring, model).
 
-    `generation` covers model + prompt + settings + dtype + audio setting; the parts stand alone beside
-    it, so that a refused comparison can name the field that differs.
+    `generation` covers model + prompt + settings + dtype + audio setting + hints; the parts stand alone
+    beside it, so that a refused comparison can name the field that differs. `hints` is "" for a model
+    that reads none; they may differ within a column, since they are no part of the question.
     """
 
     generation: str
@@ -80,6 +81,7 @@ class Fingerprints(_Frozen):
     settings: str
     data: str
     scoring: str
+    hints: str = ""
 
 
 class Provenance(_Frozen):

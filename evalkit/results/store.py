@@ -15,6 +15,7 @@ from evalkit.results.record import SCHEMA_VERSION, JournalEntry, MetricValue, Re
 from evalkit.results.run_record import RunRecord, first_mistake
 
 JOURNAL_NAME = "samples.jsonl"
+PUBLISHED_JOURNAL_NAME = "samples.jsonl.gz"
 RUN_NAME = "run.json"
 RESULT_NAME = "result.json"
 
@@ -82,6 +83,16 @@ def write_run(folder: Path, run: RunRecord) -> None:
 def read_run(folder: Path) -> RunRecord:
     """Read a run folder's `run.json`. ValueError names file and field."""
     return _read(folder / RUN_NAME, RunRecord)
+
+
+def find_journal(folder: Path) -> Path:
+    """The journal in a run folder, compressed or not. FileNotFoundError if there is none, ValueError for both."""
+    found = [folder / name for name in (JOURNAL_NAME, PUBLISHED_JOURNAL_NAME) if (folder / name).is_file()]
+    if not found:
+        raise FileNotFoundError(f"{folder / JOURNAL_NAME}: no such file, nor {PUBLISHED_JOURNAL_NAME}")
+    if len(found) > 1:
+        raise ValueError(f"{folder} holds two journals, {JOURNAL_NAME} and {PUBLISHED_JOURNAL_NAME}")
+    return found[0]
 
 
 def find_results(folder: Path) -> list[Path]:

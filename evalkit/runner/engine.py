@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from evalkit.data import AudioError, decode
-from evalkit.model import Audio, AudioSetting, Model, Prepared, Request, Response
+from evalkit.model import Audio, AudioSetting, HintName, Model, Prepared, Request, Response
 from evalkit.runner.answers import answer, failed
 from evalkit.runner.items import WorkItem
 from evalkit.runner.prefetch import prefetch
-from evalkit.tasks import build_request
+from evalkit.tasks import build_request, hints_of
 from evalkit.tasks.schema import AudioRef, Sample, Task
 
 SAMPLE_RATE = 16_000
@@ -33,18 +33,26 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """Everything that happens to an item before the device. Safe to use from several threads."""
+    """Everything that happens to an item before the device. Safe to use from several threads.
+
+    hints: those that the model reads.
+    """
 
     task: Task
     samples: Sequence[Sample]
     audio: AudioSetting
+    hints: tuple[HintName, ...] = ()
 
     def request(self, item: WorkItem) -> Request:
         """Read, decode and build. Raises AudioError or ValueError for a sample that cannot be asked."""
         sample = self.samples[item.entry.index]
         audios = [self._decoded(ref) for ref in self._given(item, sample)]
         request = build_request(self.task, sample, audios, self.audio)
-        return replace(request, settings=replace(request.settings, seed=item.seed))
+        return replace(
+            request,
+            settings=replace(request.settings, seed=item.seed),
+            hints=hints_of(self.task, sample, self.audio, self.hints),
+        )
 
     def prepared(self, model: Model, item: WorkItem) -> Prepared | Response:
         """The item ready for the model, or an error Response with the reason why it cannot be."""

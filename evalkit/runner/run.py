@@ -25,7 +25,7 @@ from evalkit.runner.lazy import LazyModel
 from evalkit.runner.plan import budget_for, plan_batches
 from evalkit.runner.progress import Progress, Silent
 from evalkit.runner.resume import earlier_run, resume
-from evalkit.tasks import prompt_facts, settings_facts
+from evalkit.tasks import hints_of, prompt_facts, settings_facts
 from evalkit.tasks.schema import Sample, Task
 
 
@@ -77,7 +77,8 @@ def run_task(
     began = time.monotonic()
     samples, partial = _samples(task, settings.limit)
     items = work_items(task, samples, settings.audio, settings.seed)
-    run = _record(model.info, task, settings, items, partial=partial)
+    hints = _hints(model.info, task, samples, settings.audio)
+    run = _record(model.info, task, settings, items, hints, partial=partial)
     folder = run_folder(settings.output, run.model, task.name, run.fingerprints.generation, settings.limit)
     folder.mkdir(parents=True, exist_ok=True)
     with hold(folder):
@@ -90,7 +91,8 @@ def run_task(
             run = _continued(run, earlier, model.info, settings, work_left=bool(todo))
             if todo:
                 (folder / RESULT_NAME).unlink(missing_ok=True)
-                engine = engine or LocalEngine(_loaded(model), Preparation(task, samples, settings.audio))
+                prepare = Preparation(task, samples, settings.audio, model.info.hints)
+                engine = engine or LocalEngine(_loaded(model), prepare)
             write_run(folder, run)
             progress = progress or Silent()
             progress.start(len(items), len(kept))
@@ -120,8 +122,23 @@ def _samples(task: Task, limit: int | None) -> tuple[Sequence[Sample], bool]:
     return samples, len(samples) == limit and len(open_samples(task, limit=limit + 1)) > limit
 
 
+def _hints(info: ModelInfo, task: Task, samples: Sequence[Sample], audio: AudioSetting) -> str:
+    """The hash of what the model is told beyond the questions; "" for nothing."""
+    if not info.hints:
+        return ""
+    return fingerprint.hints_fingerprint(
+        (sample.id, hints_of(task, sample, audio, info.hints)) for sample in samples
+    )
+
+
 def _record(
-    info: ModelInfo, task: Task, settings: RunSettings, items: Sequence[WorkItem], *, partial: bool
+    info: ModelInfo,
+    task: Task,
+    settings: RunSettings,
+    items: Sequence[WorkItem],
+    hints: str,
+    *,
+    partial: bool,
 ) -> RunRecord:
     firsts = [item.entry for item in items if item.entry.repeat == 0]
     prompt = fingerprint.prompt_fingerprint(prompt_facts(task))
@@ -140,13 +157,14 @@ def _record(
         requests=fingerprint.sha256_of(sorted(entry.request for entry in firsts)),
         fingerprints=Fingerprints(
             generation=fingerprint.generation_fingerprint(
-                info.fingerprint, prompt, answering, info.dtype, settings.audio, seed
+                info.fingerprint, prompt, answering, info.dtype, settings.audio, seed, hints
             ),
             model=info.fingerprint,
             prompt=prompt,
             settings=answering,
             data=fingerprint.data_fingerprint(references),
             scoring="",
+            hints=hints,
         ),
         provenance=Provenance(evalkit=__version__),
     )

@@ -39,15 +39,18 @@ def _likeliest(entry: JournalEntry, unit: str) -> Prediction:
 
 
 def _scores(choices: tuple[str, ...], response: Response, unit: str) -> list[float]:
-    if unit == "tokens":
-        lengths = list(response.choice_tokens)
-    else:
-        lengths = [len(choice) if unit else 1 for choice in choices]
+    lengths = _lengths(choices, response, unit)
     if len(lengths) != len(response.choice_logprobs):
         return []
     return [
         logprob / max(length, 1) for logprob, length in zip(response.choice_logprobs, lengths, strict=True)
     ]
+
+
+def _lengths(choices: tuple[str, ...], response: Response, unit: str) -> list[int]:
+    if unit == "tokens":
+        return list(response.choice_tokens)
+    return [len(choice) if unit else 1 for choice in choices]
 
 
 def _from_text(entry: JournalEntry, chain: FilterSpec) -> Prediction:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit import metrics
-from evalkit.metrics import Metric, Scorer
+from evalkit.metrics import Metric, ReadsPredictions, Scorer
 from evalkit.results.record import JournalEntry, MetricValue, Prediction
 from evalkit.scoring.extraction import extract
 from evalkit.scoring.filters import first_repeat_only
@@ -71,7 +71,8 @@ def measure(predictions: Sequence[Prediction], spec: MetricSpec) -> Measured:
     """The statistics of one metric over predictions."""
     metric = metrics.get(spec.metric, spec.options)
     references = [prediction.entry.references for prediction in predictions]
-    answers = [prediction.answer for prediction in predictions]
+    read = metric.answer if isinstance(metric, ReadsPredictions) else _answer
+    answers = [read(prediction) for prediction in predictions]
     scorer = metric.fit(references)
     return Measured(metric, scorer, scorer.statistics(references, answers), clusters_of(predictions))
 
@@ -101,6 +102,10 @@ def value_of(measured: Measured, *, seed: int) -> MetricValue:
         higher_is_better=measured.metric.higher_is_better,
         note=bounds.note,
     )
+
+
+def _answer(prediction: Prediction) -> str | None:
+    return prediction.answer
 
 
 def _interval(measured: Measured, seed: int) -> Interval:

@@ -53,7 +53,7 @@ class Units:
 
     def resampled(self, resamples: int, rng: np.random.Generator) -> Vector:
         """Corpus values of `resamples` bootstrap resamples, in chunks of bounded memory."""
-        parts = [self.values(_draw(self.copies, size, rng)) for size in _chunks(resamples, self.width)]
+        parts = [self.values(_draw(self.copies, size, rng)) for size in chunks(resamples, self.width)]
         return np.concatenate(parts)
 
     def leave_one_out(self) -> Vector:
@@ -61,7 +61,7 @@ class Units:
         if self.totals is not None and isinstance(self.scorer, Additive):
             return self.scorer.value(self.copies @ self.totals - self.totals)
         parts, start = [], 0
-        for size in _chunks(len(self.copies), self.width):
+        for size in chunks(len(self.copies), self.width):
             weights = np.tile(self.copies.astype(np.float64), (size, 1))
             weights[np.arange(size), np.arange(start, start + size)] -= 1
             parts.append(self.values(weights))
@@ -71,24 +71,32 @@ class Units:
 
 def units(scorer: Reducer, statistics: Matrix, clusters: Sequence[str] | None) -> Units:
     """The units of statistics [n, k]; `clusters` names the unit of each row, None: each row its own."""
-    if clusters is not None and len(clusters) != len(statistics):
-        raise ValueError(f"{len(clusters)} cluster names for {len(statistics)} samples")
     if len(statistics) == 0:
         raise ValueError("cannot resample no samples")
     if clusters is None:
         rows, copies = np.unique(statistics, axis=0, return_counts=True)
         totals = scorer.totals(rows) if isinstance(scorer, Additive) else None
         return Units(scorer, copies, totals, rows, np.arange(len(rows)))
-    names, index = np.unique(np.asarray(clusters, dtype=object), return_inverse=True)
+    index = cluster_index(clusters, len(statistics))
     if isinstance(scorer, Additive):
-        totals = _sums(scorer, statistics, index, len(names))
-        totals, copies = np.unique(totals, axis=0, return_counts=True)
+        totals, copies = np.unique(cluster_sums(scorer, statistics, index), axis=0, return_counts=True)
         return Units(scorer, copies, totals, statistics[:0], index[:0])
-    return Units(scorer, np.ones(len(names), dtype=np.int64), None, statistics, index)
+    return Units(scorer, np.ones(int(index.max()) + 1, dtype=np.int64), None, statistics, index)
 
 
-def _sums(scorer: Additive, statistics: Matrix, index: NDArray[np.int64], count: int) -> Matrix:
-    """Sum of the columns of every cluster, [count, m]."""
+def cluster_index(clusters: Sequence[str] | None, count: int) -> NDArray[np.int64]:
+    """The number of each sample's cluster, clusters in the order of their names; None: every sample its own."""
+    if clusters is None:
+        return np.arange(count)
+    if len(clusters) != count:
+        raise ValueError(f"{len(clusters)} cluster names for {count} samples")
+    numbers: dict[str, int] = {name: number for number, name in enumerate(sorted(set(clusters)))}
+    return np.array([numbers[name] for name in clusters], dtype=np.int64)
+
+
+def cluster_sums(scorer: Additive, statistics: Matrix, index: NDArray[np.int64]) -> Matrix:
+    """Sums of the additive columns of every cluster, [clusters, m]."""
+    count = int(index.max()) + 1
     order = np.argsort(index, kind="stable")
     columns = scorer.totals(statistics[:1]).shape[1]
     sums = np.zeros((count, columns))
@@ -101,7 +109,8 @@ def _sums(scorer: Additive, statistics: Matrix, index: NDArray[np.int64], count:
     return sums
 
 
-def _chunks(total: int, width: int) -> Iterator[int]:
+def chunks(total: int, width: int) -> Iterator[int]:
+    """Sizes that sum to `total`, each so small that `width` numbers for every item fit in memory."""
     size = max(1, _CHUNK // max(width, 1))
     for start in range(0, total, size):
         yield min(size, total - start)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from evalkit.tasks.discovery import builtin_folder, find_tasks
     from evalkit.tasks.errors import Mistake, PromptError, TaskErrors, UnknownName
     from evalkit.tasks.facts import prompt_facts, settings_facts
+    from evalkit.tasks.hints import hints_of
     from evalkit.tasks.loading import load_task
     from evalkit.tasks.prompts import build_messages, build_request
     from evalkit.tasks.starter import new_task_yaml
@@ -22,6 +23,7 @@ _HOMES = {
     "discovery": ("builtin_folder", "find_tasks"),
     "errors": ("Mistake", "PromptError", "TaskErrors", "UnknownName"),
     "facts": ("prompt_facts", "settings_facts"),
+    "hints": ("hints_of",),
     "loading": ("load_task",),
     "prompts": ("build_messages", "build_request"),
     "starter": ("new_task_yaml",),
@@ -40,6 +42,7 @@ __all__ = [
     "build_request",
     "builtin_folder",
     "find_tasks",
+    "hints_of",
     "load_task",
     "new_task_yaml",
     "prompt_facts",

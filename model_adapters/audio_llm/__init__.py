@@ -8,7 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from evalkit.model import Card, LoadOptions, Model
+    from model_adapters.audio_llm.importing import ImportReport
 
 
 def load(card: Card, options: LoadOptions) -> Model:
@@ -23,3 +26,10 @@ def fetch(card: Card, options: LoadOptions) -> None:
     from model_adapters.audio_llm import loading
 
     loading.fetch(card, options)
+
+
+def import_checkpoint(source: Path, name: str, output: Path, mapping: Path | None) -> ImportReport:
+    """Makes a named model of a checkpoint from elsewhere (entry-point group `evalkit.importers`)."""
+    from model_adapters.audio_llm import importing
+
+    return importing.import_checkpoint(source, name, output, mapping)

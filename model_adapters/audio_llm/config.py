@@ -11,7 +11,8 @@ class ProjectorConfig(BaseModel):
     """Shape of the adapter between encoder and LLM.
 
     encoder_width: d of the encoder; stack: frames joined into one token (4 of 50 Hz give 12.5 Hz);
-    hidden_width: h of the dense projector; expert_width: e and moe_width: m of the MoE projector.
+    hidden_width: h of the dense projector; expert_width: e and moe_width: m of the MoE projector;
+    input_norm, output_norm: whether there is a norm before and after the core (a foreign one may lack them).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,6 +27,8 @@ class ProjectorConfig(BaseModel):
     num_shared_experts: int = Field(1, ge=0)
     expert_width: int = Field(56, gt=0)
     moe_width: int = Field(384, gt=0)
+    input_norm: bool = True
+    output_norm: bool = True
 
     @property
     def input_width(self) -> int:

@@ -37,17 +37,22 @@ class Projector(nn.Module):
     def __init__(self, config: ProjectorConfig, embedding_norm: float = 1.0) -> None:
         super().__init__()
         self.config = config
-        self.norm_in = nn.LayerNorm(config.input_width)
+        self.norm_in = nn.LayerNorm(config.input_width) if config.input_norm else nn.Identity()
         cores = {"linear": linear_core, "dense": DenseCore, "moe": MoECore}
         self.core = cores[config.kind](config)
-        self.norm_out = nn.RMSNorm(config.llm_width, eps=1e-6)
-        nn.init.constant_(self.norm_out.weight, embedding_norm / config.llm_width**0.5)
+        self.norm_out = _output_norm(config, embedding_norm) if config.output_norm else nn.Identity()
 
     def forward(self, frames: Tensor) -> Projected:
         """Stacked frames [tokens, stack * d] -> embeddings [tokens, d_llm]."""
         out = self.core(self.norm_in(frames))
         mixed, routing = out if isinstance(out, tuple) else (out, None)
         return Projected(self.norm_out(mixed), routing)
+
+
+def _output_norm(config: ProjectorConfig, embedding_norm: float) -> nn.Module:
+    norm = nn.RMSNorm(config.llm_width, eps=1e-6)
+    nn.init.constant_(norm.weight, embedding_norm / config.llm_width**0.5)
+    return norm
 
 
 def stack_frames(frames: Tensor, stack: int) -> Tensor:

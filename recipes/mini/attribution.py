@@ -15,6 +15,7 @@ LICENSE_LINKS = {
     "GPL-2.0-or-later": "https://www.gnu.org/licenses/old-licenses/gpl-2.0.txt",
     "GFDL-1.3-or-later": "https://www.gnu.org/licenses/fdl-1.3.txt",
     "GPL-3.0-or-later": "https://www.gnu.org/licenses/gpl-3.0.txt",
+    "CC-BY-SA-4.0": "https://creativecommons.org/licenses/by-sa/4.0/legalcode",
     "CC0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/legalcode",
     "MIT": "the soundfont's licence: https://opensource.org/license/mit",
     "public-domain": "no licence needed",
@@ -67,7 +68,7 @@ def _copy_text(folder: Path, name: str, source: str) -> None:
 
 
 def write(folder: Path, task: str, origins: Sequence[tuple[Package, str]]) -> None:
-    """Write `ATTRIBUTION.md` and `LICENSE.txt` of one folder; `origins` has (package, licence) of each source."""
+    """Write `ATTRIBUTION.md` and `LICENSE.txt`; `origins` has (package, licence) of each recording."""
     by_package: dict[tuple[str, str, str], int] = defaultdict(int)
     for package, licence in origins:
         by_package[package.name, package.version, licence] += 1

@@ -6,8 +6,10 @@ Test clips go to `tasks/mini/data/`, manifests to `recipes/mini/manifests/`, tra
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 from recipes.mini import (
@@ -16,6 +18,8 @@ from recipes.mini import (
     captions,
     dedupe,
     emotion,
+    instruments,
+    music,
     rows,
     scenes,
     speaker,
@@ -23,7 +27,7 @@ from recipes.mini import (
     stamps,
     vocal,
 )
-from recipes.mini.packages import Store
+from recipes.mini.packages import Store, sha256_file
 from recipes.mini.rows import Clip
 
 
@@ -85,6 +89,20 @@ def build_captions(store: Store, cache: Path) -> None:
     print(f"captions: {len(test)} test clips, {len(train)} training clips")
 
 
+def build_music(store: Store, cache: Path) -> None:
+    """Questions about rendered tunes."""
+    sides = music.split(music.scores(store))
+    folder = rows.TEST_DATA / "music_qa"
+    test = music.write_split(store, sides["test"], "test", folder)
+    font = store.table[music.SOUNDFONT["test"]]
+    attribution.write(folder, "music_qa", [(font, font.license), (store.table["music21"], "public-domain")])
+    train = music.write_split(store, sides["train"], "train", cache / "music_qa")
+    real = instruments.write(store, rows.TEST_DATA / "music_real")
+    origins = [(c.package, c.license) for c in real]
+    attribution.write(rows.TEST_DATA / "music_real", "music_real", origins)
+    print(f"music_qa: {test} test questions, {train} training questions; {len(real)} real recordings")
+
+
 def build_speech(store: Store, cache: Path) -> None:
     """Training speech: stamp descriptions and synthetic utterances."""
     test, train = asr.build(store)
@@ -95,6 +113,11 @@ def build_speech(store: Store, cache: Path) -> None:
     prompts = [c.fields["text"] for c in train]
     count = speech.synthesise(store, cache / "speech_synth", prompts, held)
     print(f"speech_synth: {count} utterances")
+    listing = cache / "speech_synth" / "train.jsonl"
+    by_voice = Counter(row["group"] for row in rows.read_jsonl(listing))
+    summary = {"utterances": count, "train.jsonl sha256": sha256_file(listing), "by voice": by_voice}
+    path = rows.MANIFESTS / "speech_synth.summary.json"
+    path.write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     extra = speaker.synthetic_gender_rows(cache / "speech_synth")
     rows.write_jsonl(cache / "gender" / "train_synth.jsonl", extra)
 
@@ -106,6 +129,7 @@ BUILDERS = {
     "emotion": build_emotion,
     "speaker": build_speaker,
     "captions": build_captions,
+    "music": build_music,
     "speech": build_speech,
 }
 

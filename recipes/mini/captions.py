@@ -23,10 +23,10 @@ TABLE = Path(__file__).with_name("events.yaml")
 SEED = "captions/1"
 SHORTEST = 0.15
 TEST_SHARE = 0.4
-TEST_PER_CLASS = 5
+TEST_PER_CLASS = 6
 TRAIN_PER_CLASS = 25
 TAKES = 4
-TEST_MIXTURES = 80
+TEST_MIXTURES = 100
 TRAIN_MIXTURES = 600
 NOT_A_SCENE = re.compile(r"/music/|/voice|/interface/|/human/|/(ui|geoscape|impact|enemies)/|announcer")
 

@@ -65,14 +65,23 @@ def phrases_apart(all_rows: Manifests) -> Iterator[str]:
 
 def texts_apart(all_rows: Manifests) -> Iterator[str]:
     """No test transcript in a training transcript of the same language."""
-    by_language: dict[str, list[Row]] = defaultdict(list)
+    held: dict[str, set[str]] = defaultdict(set)
     for row in _pick(all_rows, "test"):
         if "text" in row:
-            by_language[row["language"]].append(row)
+            held[row["language"]].add(normalise(row["text"]))
+    exclusions = {language: Exclusion(texts) for language, texts in held.items()}
     for row in _pick(all_rows, "train"):
-        held = by_language.get(row.get("language", ""), [])
-        if "text" in row and Exclusion({normalise(r["text"]) for r in held}).hits(row["text"]):
+        exclusion = exclusions.get(row.get("language", ""))
+        if "text" in row and exclusion and exclusion.hits(row["text"]):
             yield f"{row['id']}: its text is held out: {row['text']!r}"
+
+
+def tunes_apart(all_rows: Manifests) -> Iterator[str]:
+    """No tune, nor one with much the same melody, in the music test and its training; soundfonts differ."""
+    sides = [all_rows.get(("music_qa", split), []) for split in ("test", "train")]
+    for field in ("group", "soundfont"):
+        test, train = ({r[field] for r in side} for side in sides)
+        yield from (f"music_qa: {name} is in test and in training" for name in sorted(test & train))
 
 
 def sources_apart(all_rows: Manifests) -> Iterator[str]:
@@ -86,8 +95,8 @@ def sources_apart(all_rows: Manifests) -> Iterator[str]:
 
 
 def classes_complete(all_rows: Manifests) -> Iterator[str]:
-    """Every class has test and training clips."""
-    for task in sorted({task for task, _ in all_rows}):
+    """Every class of a task that is trained on has test and training clips."""
+    for task in sorted({task for task, split in all_rows if split == "train"}):
         test, train = (
             {r["label"] for r in all_rows.get((task, s), []) if "label" in r} for s in ("test", "train")
         )
@@ -146,6 +155,7 @@ CHECKS: tuple[Callable[[Manifests], Iterator[str]], ...] = (
     voices_apart,
     phrases_apart,
     texts_apart,
+    tunes_apart,
     sources_apart,
     classes_complete,
     licences_present,

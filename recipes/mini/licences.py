@@ -20,6 +20,7 @@ SPDX = {
     "GPL-2+": "GPL-2.0-or-later",
     "GPL-3+": "GPL-3.0-or-later",
     "CC0-1.0": "CC0-1.0",
+    "CC0": "CC0-1.0",
     "public-domain": "public-domain",
     "CC-BY-SA-3.0": "CC-BY-SA-3.0",
     "CC-BY-3.0": "CC-BY-3.0",

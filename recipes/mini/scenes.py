@@ -33,7 +33,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Scene:
-    """One captioned clip. `kind` is "single", "overlap" (both at once) or "sequence" (one after the other)."""
+    """One captioned clip; `kind` is "single", "overlap" (both at once) or "sequence" (one, then the other)."""
 
     id: str
     kind: str

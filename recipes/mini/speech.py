@@ -13,7 +13,7 @@ from recipes.mini import audio, rows, texts, tts
 from recipes.mini.audio import RATE, Wave
 from recipes.mini.packages import Store
 
-COUNT = 6_000
+COUNT = 7_000
 SHORTEST = 0.2
 LONGEST = 12.0
 TELEPHONE_SHARE = 0.6
@@ -72,15 +72,17 @@ def synthesise(
 ) -> int:
     """Speak `count` planned utterances into `folder`, resuming an earlier run; returns the rows written."""
     found: list[dict[str, Any]] = []
+    made = 0
     for index, (kind, text) in enumerate(texts.plan(store, prompts, test_texts, count)):
         path = f"audio/{index // 1000:02d}/synth-{index:05d}.opus"
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists() and not target.with_suffix(".skipped").exists():
             _make(index, text, target, store)
+            made += 1
         if target.exists():
             found.append(_row(index, kind, text, path))
-        if index % 500 == 499:
+        if made and index % 500 == 499:  # a first run can be used before it has ended
             rows.write_jsonl(folder / "train.jsonl", found)
             print(f"speech_synth: {len(found)} utterances", flush=True)
     rows.write_jsonl(folder / "train.jsonl", found)

@@ -260,22 +260,29 @@ def test_a_balanced_source_gives_every_answer_equally_often() -> None:
         assert drawn.count(9) / len(drawn) == pytest.approx(rare, abs=0.03)
 
 
-def test_the_ctc_loss_is_torchs_over_cosines_to_token_embeddings() -> None:
+@pytest.mark.parametrize("targets", [[[1, 2], [3]], [[3, 3], [5]], [[1, 2, 3], [4, 5]]], ids=str)
+def test_the_ctc_loss_is_torchs_over_cosines_to_token_embeddings(targets: list[list[int]]) -> None:
+    """Loss and gradients, whether the batch's targets use the whole vocabulary or a part of it."""
     torch.manual_seed(0)
     embeddings = torch.randn(50, 8)
-    head = CtcHead([4, 9, 30], embeddings)
-    frames = torch.randn(11, 8)
-    table = torch.cat([head.blank.detach(), embeddings[[4, 9, 30]]])
+    head = CtcHead([4, 9, 30, 31, 44], embeddings)
+    frames = torch.randn(11, 8, requires_grad=True)
+    table = torch.cat([head.blank, embeddings[[4, 9, 30, 31, 44]]])
     cosine = (frames / frames.norm(dim=1, keepdim=True)) @ (table / table.norm(dim=1, keepdim=True)).T
-    log_probabilities = (20.0 * cosine).log_softmax(-1)
-    torch.testing.assert_close(head(frames), log_probabilities)
-    targets = [torch.tensor([1, 2]), torch.tensor([3])]
     alone = [
-        nn.functional.ctc_loss(rows, target, torch.tensor(len(rows)), torch.tensor(len(target)))
-        for rows, target in zip(log_probabilities.split([7, 4]), targets, strict=True)
+        nn.functional.ctc_loss(
+            rows, torch.tensor(target), torch.tensor([len(rows)]), torch.tensor([len(target)])
+        )
+        for rows, target in zip((head.scale * cosine).log_softmax(-1).split([7, 4]), targets, strict=True)
     ]
-    loss = ctc_loss(head, Projected(frames, None), [7, 4], targets)
-    assert loss.item() == pytest.approx(torch.stack(alone).mean().item(), rel=1e-5)
+    expected = torch.stack(alone).mean()
+    loss = ctc_loss(head, Projected(frames, None), [7, 4], [torch.tensor(t) for t in targets])
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
+    wanted = (frames, head.blank, head.scale)
+    for found, gradient in zip(
+        torch.autograd.grad(loss, wanted), torch.autograd.grad(expected, wanted), strict=True
+    ):
+        torch.testing.assert_close(found, gradient, rtol=1e-4, atol=1e-5)
 
 
 def test_answers_are_scored_at_their_own_places_whatever_else_is_in_the_batch(tiny: Backbone) -> None:

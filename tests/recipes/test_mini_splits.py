@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from recipes.mini import checks
-from recipes.mini.rows import TEST_DATA
+from recipes.mini.rows import TEST_DATA, read_jsonl
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +26,45 @@ def test_no_recording_is_committed_twice(task: str) -> None:
     assert list(checks.recordings_differ(TEST_DATA / task)) == []
 
 
-@pytest.mark.parametrize(
-    ("task", "least"), [("asr_en", 160), ("vocal_expression", 150), ("emotion_acted", 150)]
-)
-def test_enough_test_clips(task: str, least: int, rows: checks.Manifests) -> None:
-    assert len(rows[task, "test"]) >= least
+LEAST = {
+    "asr_en": 160,
+    "asr_es": 60,
+    "asr_fr": 60,
+    "asr_it": 60,
+    "asr_ru": 60,
+    "vocal_expression": 150,
+    "emotion_acted": 150,
+    "captions": 200,
+    "music_qa": 300,
+    "music_real": 26,
+    "language_id": 100,
+    "gender": 100,
+    "same_voice": 150,
+}
+
+
+@pytest.mark.parametrize("task", LEAST)
+def test_enough_test_items(task: str) -> None:
+    assert len(read_jsonl(TEST_DATA / task / "test.jsonl")) >= LEAST[task]
+
+
+def test_every_question_offers_its_answer() -> None:
+    for task in ("music_qa", "music_real"):
+        for row in read_jsonl(TEST_DATA / task / "test.jsonl"):
+            assert row["label"] in row["choices"] and len(set(row["choices"])) == len(row["choices"]), row[
+                "id"
+            ]
+
+
+def test_pairs_of_voices_are_what_they_say() -> None:
+    for row in read_jsonl(TEST_DATA / "same_voice" / "test.jsonl"):
+        first, second = (path.split("-")[1] for path in row["audio"])
+        assert (first == second) == (row["label"] == "same"), row["id"]
+
+
+def test_mixtures_join_one_licence(rows: checks.Manifests) -> None:
+    for row in rows["captions", "test"] + rows["captions", "train"]:
+        assert {source["license"] for source in row["sources"]} == {row["license"]}, row["id"]
 
 
 def test_no_class_swamps_the_vocal_expressions(rows: checks.Manifests) -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.model import AudioSlot, Message
+from evalkit.model import AudioSlot, Hints, Message
 from evalkit.results.fingerprint import (
     canonical_json,
     data_fingerprint,
     generation_fingerprint,
+    hints_fingerprint,
     request_hash,
     sha256_of,
 )
@@ -76,7 +77,15 @@ def test_every_part_of_the_generation_fingerprint_counts() -> None:
         changed[place] += "x"
         seen.add(generation_fingerprint(*changed))
     seen.add(generation_fingerprint("m", "p", "s", "float32", "silence"))
-    assert len(seen) == 8
+    seen.add(generation_fingerprint("m", "p", "s", "float32", "real", hints="h"))
+    assert len(seen) == 9
+
+
+def test_the_fingerprint_of_hints_does_not_depend_on_order_but_on_whose_they_are() -> None:
+    hints = [("a", Hints(majority="joy")), ("b", Hints(transcripts=("Drat",)))]
+    assert hints_fingerprint(hints) == hints_fingerprint(reversed(hints))
+    swapped = [("b", hints[0][1]), ("a", hints[1][1])]
+    assert len({hints_fingerprint(given) for given in (hints, swapped, hints[:1], [])}) == 4
 
 
 def test_fingerprints_stay_what_they_were() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,29 @@ def test_shuffled_gives_every_sample_the_audio_of_another_even_if_recordings_rep
         (own,) = (decode(ref, SAMPLE_RATE).sha256 for ref in sample.audios)
         (heard,) = preparation.request(item).audios
         assert heard.sha256 != own
+
+
+def test_with_two_audios_each_is_replaced_on_its_own(tmp_path: Path) -> None:
+    toy_task(tmp_path, 6)
+    rows = [
+        {"id": f"pair-{at}", "a": f"clips/00{at}.wav", "b": f"clips/00{at + 3}.wav", "text": "x"}
+        for at in range(3)
+    ]
+    write_rows(tmp_path, rows)
+    task = toy_task(tmp_path, doc_to_audio=("a", "b"), doc_to_text="Compare.", meta=TaskMeta())
+    samples = open_samples(task)
+    preparation = Preparation(task, samples, "shuffled")
+    heard = [
+        [one.sha256 for one in preparation.request(item).audios]
+        for item in work_items(task, samples, "shuffled", 0)
+    ]
+    own = [[decode(ref, SAMPLE_RATE).sha256 for ref in sample.audios] for sample in samples]
+    assert all(
+        one != other
+        for pair, others in zip(own, heard, strict=True)
+        for one, other in zip(pair, others, strict=True)
+    )
+    assert sorted(chain.from_iterable(own)) == sorted(chain.from_iterable(heard))
 
 
 def test_request_hashes_do_not_depend_on_the_audio_setting(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_killed_run_goes_on_and_ends_like_one_that_was_not(
     wait_for_lines(tmp_path, rng.randrange(SAMPLES), process)
     time.sleep(rng.random() * 0.02)
     process.kill()
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait() in (-signal.SIGKILL, 0)
     (journal,) = tmp_path.rglob(JOURNAL_NAME)
     finished = [entry.id for entry in read_journal(journal)]
 

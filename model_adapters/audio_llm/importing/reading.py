@@ -29,18 +29,20 @@ def read_tensors(source: Path, wanted: Wanted) -> tuple[dict[str, Tensor], int]:
     """
     if not source.exists():
         raise FileNotFoundError(f"no such checkpoint: {source}")
+    files: list[tuple[Path, set[str] | None]] = []
+    found: dict[str, Tensor] = {}
     if source.name.endswith(INDEX):
-        read, found = _sharded(source), {}
+        files = _sharded(source)
     elif source.suffix == ".safetensors":
-        read, found = [(source, None)], {}
+        files = [(source, None)]
     elif source.suffix in PICKLED and source.is_file():
-        read, found = [], _unpickled(source)
+        found = _unpickled(source)
     else:
         kinds = ", ".join((".safetensors", f"*{INDEX}", *PICKLED))
         raise ValueError(f"{source.name} is not a checkpoint that can be imported: expected a file {kinds}")
     kept = {key: value for key, value in found.items() if wanted(key)}
     left_out = len(found) - len(kept)
-    for path, keys in read:
+    for path, keys in files:
         for key, value in _stored(path, keys, wanted):
             if value is None:
                 left_out += 1
@@ -114,7 +116,7 @@ def _check_not_inflated(source: Path) -> None:
 
 
 def _refusal(error: Exception) -> str:
-    found = re.search(r"Unsupported (?:global|class|operand)\S*(?: GLOBAL)? (\S+)", str(error))
+    found = re.search(r"unsupported (?:global: )?GLOBAL (\S{1,80})", str(error), re.IGNORECASE)
     if found:
         return (
             f"holds {found[1]}, which is not a tensor: such a file could run code when it is read, so it is "

@@ -32,25 +32,36 @@ class CtcHead(nn.Module):
         self.scale = nn.Parameter(torch.tensor(20.0))
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        """[tokens, d_llm] -> log-probabilities [tokens, 1 + vocabulary]."""
+        """[tokens, d_llm] -> scores [tokens, 1 + vocabulary], the blank first."""
         rows = torch.cat([nn.functional.normalize(self.blank, dim=-1), self.table])
-        cosine = nn.functional.normalize(embeddings, dim=-1) @ rows.T
-        return (self.scale.abs() * cosine).log_softmax(-1)
+        scores: Tensor = self.scale.abs() * nn.functional.normalize(embeddings, dim=-1) @ rows.T
+        return scores
 
 
-def ctc_loss(
-    head: CtcHead, projected: Projected, lengths: Sequence[int], targets: Sequence[Tensor]
-) -> Tensor:
-    """Mean CTC loss over the clips whose frames are `projected`, one after the other."""
-    pieces = head(projected.embeddings).split(list(lengths))
-    padded = nn.utils.rnn.pad_sequence(list(pieces))
+def ctc_loss(head: CtcHead, projected: Projected, lengths: Sequence[int], targets: Sequence[Tensor]) -> Tensor:
+    """Mean CTC loss over the clips whose frames are `projected`, one after the other.
+
+    CTC's backward pass costs time in proportion to the alphabet, so all symbols that do not occur in the
+    batch's targets are summed into one first. The loss and its gradient stay what they were.
+    """
+    alphabet = torch.unique(torch.cat([*targets, targets[0].new_zeros(1)]))
+    scores = _merge_unused(head(projected.embeddings), alphabet)
+    padded = nn.utils.rnn.pad_sequence(list(torch.split(scores.log_softmax(-1), list(lengths))))
     return nn.functional.ctc_loss(
         padded,
-        torch.cat(list(targets)),
+        torch.searchsorted(alphabet, torch.cat(list(targets))),
         torch.tensor(lengths),
         torch.tensor([len(t) for t in targets]),
         zero_infinity=True,
     )
+
+
+def _merge_unused(scores: Tensor, used: Tensor) -> Tensor:
+    """[tokens, symbols] -> [tokens, used + 1]: the last column is the log-sum-exp of all that are not used."""
+    if len(used) == scores.shape[1]:
+        return scores
+    others = scores.index_fill(1, used, -torch.inf).logsumexp(1, keepdim=True)
+    return torch.cat([scores[:, used], others], dim=1)
 
 
 def align_stage(

@@ -1,0 +1,53 @@
+"""What an arm gains on each side: macro over families, in points of 0 (worst) to 100 (best)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from evalkit.leaderboard.averages import quality
+from evalkit.leaderboard.comparison.difference import Difference
+from evalkit.leaderboard.comparison.types import AverageGain, TaskComparison
+
+
+def average_gains(tasks: Sequence[TaskComparison]) -> Iterator[AverageGain]:
+    """One for each side. A task counts with the metric that is tested, if it has a best and a worst value."""
+    for side in dict.fromkeys(task.side for task in tasks if task.side):
+        families: dict[str, list[TaskComparison]] = {}
+        for task in tasks:
+            if task.side == side and quality(task.tested.metric, task.tested.first) is not None:
+                families.setdefault(task.family, []).append(task)
+        if families:
+            yield _average(side, families)
+
+
+def _average(side: str, families: Mapping[str, Sequence[TaskComparison]]) -> AverageGain:
+    """Intervals put together as variances are added, tasks taken as independent (as `averages` has it)."""
+    gain = below = above = 0.0
+    bounded = True
+    for tasks in families.values():
+        weight = 100 / len(families) / len(tasks)
+        for task in tasks:
+            value, low, high = _quality_gain(task.tested)
+            gain += weight * value
+            bounded = bounded and low is not None and high is not None
+            if low is not None and high is not None:
+                below += (weight * max(value - low, 0.0)) ** 2
+                above += (weight * max(high - value, 0.0)) ** 2
+    names = tuple(task.task for tasks in families.values() for task in tasks)
+    if not bounded:
+        return AverageGain(side, gain, None, None, names)
+    return AverageGain(side, gain, gain - math.sqrt(below), gain + math.sqrt(above), names)
+
+
+def _quality_gain(found: Difference) -> tuple[float, float | None, float | None]:
+    """The gain between 0, worst, and 1, best; no interval where a rate above 1 was cut."""
+    ends = [quality(found.metric, value) for value in (found.first, found.second)]
+    one, other = (0.0 if end is None else end for end in ends)
+    unit = quality(found.metric, 0.0), quality(found.metric, 0.5)
+    scale = abs((unit[1] or 0.0) - (unit[0] or 0.0)) / 0.5
+    cut = not math.isclose(other - one, scale * found.gain, abs_tol=1e-12)
+    if found.low is None or found.high is None or cut:
+        return other - one, None, None
+    bounds = sorted((found.low, found.high) if found.higher_is_better else (-found.low, -found.high))
+    return other - one, scale * bounds[0], scale * bounds[1]

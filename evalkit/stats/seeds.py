@@ -1,0 +1,72 @@
+"""Several training seeds of one recipe: the mean of their values, and how far it can be trusted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalkit.stats.bootstrap import Interval
+from evalkit.stats.reducers import Additive, Matrix, Reducer, Vector, reduce_additive
+
+FEW_SEEDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class MeanOverSeeds:
+    """The mean value of `seeds` models over the same samples; statistics [seed 1 | seed 2 | ...]."""
+
+    scorer: Reducer
+    seeds: int
+
+    def reduce(self, statistics: Matrix, weights: Matrix) -> Vector:
+        values = [self.scorer.reduce(part, weights) for part in np.split(statistics, self.seeds, axis=1)]
+        mean: Vector = np.mean(values, axis=0)
+        return mean
+
+
+@dataclass(frozen=True, slots=True)
+class AdditiveMeanOverSeeds:
+    """`MeanOverSeeds` of an additive scorer."""
+
+    scorer: Additive
+    seeds: int
+
+    def reduce(self, statistics: Matrix, weights: Matrix) -> Vector:
+        return reduce_additive(self, statistics, weights)
+
+    def totals(self, statistics: Matrix) -> Matrix:
+        return np.hstack([self.scorer.totals(part) for part in np.split(statistics, self.seeds, axis=1)])
+
+    def value(self, totals: Matrix) -> Vector:
+        values = [self.scorer.value(part) for part in np.split(totals, self.seeds, axis=1)]
+        mean: Vector = np.mean(values, axis=0)
+        return mean
+
+
+def mean_over_seeds(scorer: Reducer, seeds: int) -> Reducer:
+    """The scorer of statistics [seed 1 | seed 2 | ...], of each the same columns, that averages their values."""
+    if seeds == 1:
+        return scorer
+    return (
+        AdditiveMeanOverSeeds(scorer, seeds) if isinstance(scorer, Additive) else MeanOverSeeds(scorer, seeds)
+    )
+
+
+def t_interval(values: Sequence[float], *, level: float = 0.95) -> Interval:
+    """Student's t interval of the mean of independent values, such as one a training seed (Student 1908).
+
+    Refused for a single value (low and high None, the note says why); with fewer than 5 the note says so.
+    """
+    from scipy.stats import t
+
+    if not values or not all(map(math.isfinite, values)):
+        raise ValueError("a t interval needs finite values, at least one")
+    if len(values) == 1:
+        return Interval(None, None, "", note="no interval: only one seed")
+    centre = float(np.mean(values))
+    half = float(t.ppf((1 + level) / 2, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
+    note = f"only {len(values)} seeds" if len(values) < FEW_SEEDS else ""
+    return Interval(centre - half, centre + half, "t interval over seeds", note=note)

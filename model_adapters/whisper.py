@@ -1,0 +1,204 @@
+"""Whisper by itself, as a speech recogniser: it transcribes whatever it is asked.
+
+The row that says whether an ASR task and its scoring can be believed, and the ears of `transcript`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evalkit.model import Audio, Card, LoadOptions, ModelInfo, Prepared, Request, Response
+from model_adapters.audio_llm.encoder import MAX_WINDOW, RATE, windows
+from model_adapters.audio_llm.loading import pick_device, pick_dtype
+from model_adapters.backbone import resolve
+
+# Part of the fingerprint: raise it whenever a change here changes a transcript.
+CODE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One audio: log-mel features [mels, 3000] of each of its 30 s windows, and its language (None: detect)."""
+
+    mels: tuple[Tensor, ...]
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """tokens: how many were generated; cut: whether a window reached the limit of new tokens."""
+
+    text: str
+    tokens: int
+    cut: bool
+
+
+class Recogniser:
+    """Whisper on consecutive windows of 30 s, greedy, without timestamps.
+
+    Every window is padded to 30 s, as in training, so that its transcript depends on nothing beside it.
+    """
+
+    def __init__(self, folder: Path, dtype: torch.dtype, device: torch.device) -> None:
+        from transformers import WhisperForConditionalGeneration, WhisperProcessor
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        self._processor = WhisperProcessor.from_pretrained(folder)
+        model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=dtype)
+        model.generation_config.max_length = None  # new tokens are limited instead
+        self.model: Any = model.requires_grad_(False).eval().to(device)
+
+    def recording(self, audio: Audio, language: str | None) -> Recording:
+        """Raises ValueError for audio or a language that Whisper cannot take."""
+        if audio.rate != RATE:
+            raise ValueError(f"audio of {audio.rate} Hz; Whisper takes {RATE} Hz")
+        if not len(audio.samples):
+            raise ValueError("audio with no samples")
+        if not np.isfinite(audio.samples).all():
+            raise ValueError("audio with NaN or infinite samples")
+        if language is not None:
+            self.check_language(language)
+        extractor = self._processor.feature_extractor
+        mels = [
+            extractor(cut, sampling_rate=RATE, return_tensors="pt", max_length=MAX_WINDOW).input_features[0]
+            for cut in windows(audio.samples)
+        ]
+        return Recording(tuple(mels), language)
+
+    def check_language(self, language: str) -> None:
+        known = self.model.generation_config.lang_to_id
+        if f"<|{language}|>" not in known:
+            codes = ", ".join(sorted(token.strip("<|>") for token in known))
+            raise ValueError(f"Whisper knows no language {language!r}; it knows {codes}")
+
+    def transcribe(self, recordings: Sequence[Recording], max_new_tokens: int) -> list[Transcript]:
+        """One transcript for each recording, at most `max_new_tokens` for each of its windows."""
+        mels = [mel for one in recordings for mel in one.mels]
+        if not mels:
+            return [Transcript("", 0, cut=False) for _ in recordings]
+        languages = [one.language for one in recordings for _ in one.mels]
+        heard = iter(self._decode(torch.stack(mels), languages, max_new_tokens))
+        return [_joined([next(heard) for _ in one.mels]) for one in recordings]
+
+    @torch.inference_mode()
+    def _decode(self, mels: Tensor, languages: Sequence[str | None], max_new_tokens: int) -> list[Transcript]:
+        from transformers import GenerationMixin
+
+        encoded = self.model.get_encoder()(mels.to(self.model.device, self.model.dtype))
+        prompts = self._prompts(encoded, languages)
+        room = self.model.config.max_target_positions - prompts.shape[1]
+        config = copy(self.model.generation_config)
+        config.max_new_tokens = min(max_new_tokens, room)
+        # Whisper's own `generate` would warn of arguments that it makes itself; this is the loop inside it.
+        rows = GenerationMixin.generate(
+            self.model, encoder_outputs=encoded, decoder_input_ids=prompts, generation_config=config
+        )
+        return [self._transcript(row) for row in rows[:, prompts.shape[1] :].tolist()]
+
+    def _prompts(self, encoded: Any, languages: Sequence[str | None]) -> Tensor:
+        """Decoder prompts [n, 4]: start, language, task, no timestamps."""
+        config = self.model.generation_config
+        chosen = [config.lang_to_id[f"<|{one}|>"] if one else None for one in languages]
+        if None in chosen:
+            detected = self.model.detect_language(encoder_outputs=encoded, generation_config=config).tolist()
+            chosen = [one or found for one, found in zip(chosen, detected, strict=True)]
+        start, task = config.decoder_start_token_id, config.task_to_id["transcribe"]
+        rows = [[start, language, task, config.no_timestamps_token_id] for language in chosen]
+        return torch.tensor(rows, device=self.model.device)
+
+    def _transcript(self, tokens: list[int]) -> Transcript:
+        end = self.model.generation_config.eos_token_id
+        kept = tokens[: tokens.index(end)] if end in tokens else tokens
+        text = self._processor.tokenizer.decode(kept, skip_special_tokens=True).strip()
+        return Transcript(text, len(kept), cut=end not in tokens)
+
+
+def _joined(parts: Sequence[Transcript]) -> Transcript:
+    text = " ".join(part.text for part in parts if part.text)
+    return Transcript(text, sum(part.tokens for part in parts), any(part.cut for part in parts))
+
+
+class WhisperASR:
+    """The recogniser under the Model protocol. The text of a request plays no part."""
+
+    def __init__(self, recogniser: Recogniser, info: ModelInfo, language: str | None = None) -> None:
+        """`language`: of all speech; None takes each task's, and detects it where the task names none."""
+        self.recogniser = recogniser
+        self.info = info
+        self._language = language
+
+    def prepare(self, request: Request) -> Prepared:
+        if request.choices:
+            raise ValueError(f"{self.info.name} transcribes speech: it cannot weigh choices")
+        if request.settings.do_sample:
+            raise ValueError(f"{self.info.name} decodes greedily: it cannot sample")
+        if not request.audios:
+            raise ValueError(f"{self.info.name} transcribes speech: there is no audio to hear")
+        language = self._language or request.hints.language or None
+        recordings = tuple(self.recogniser.recording(audio, language) for audio in request.audios)
+        return Prepared(request, recordings, sum(len(one.mels) for one in recordings))
+
+    def generate(self, batch: Sequence[Prepared]) -> list[Response]:
+        """Several recordings in one request are transcribed one after the other, a line each."""
+        recordings = [one for prepared in batch for one in prepared.payload]
+        heard = iter(self.recogniser.transcribe(recordings, batch[0].request.settings.max_new_tokens))
+        return [_response([next(heard) for _ in prepared.payload]) for prepared in batch]
+
+    def score_choices(self, batch: Sequence[Prepared]) -> list[Response]:
+        raise ValueError(f"{self.info.name} transcribes speech: it cannot weigh choices")
+
+
+def _response(transcripts: Sequence[Transcript]) -> Response:
+    return Response(
+        text="\n".join(one.text for one in transcripts),
+        finish_reason="length" if any(one.cut for one in transcripts) else "stop",
+        output_tokens=sum(one.tokens for one in transcripts),
+    )
+
+
+def load(card: Card, options: LoadOptions) -> WhisperASR:
+    """Entry point `whisper` of the group `evalkit.models`. `--model-args language=en` fixes the language."""
+    unknown = sorted(set(options.args) - {"language"})
+    if unknown or card.config:
+        what = f"--model-args {', '.join(unknown)}" if unknown else f"config ({card.path.name})"
+        raise ValueError(f"{card.name} does not know the {what}; it takes --model-args language=CODE alone")
+    language = options.args.get("language")
+    device = pick_device(options.device)
+    dtype = pick_dtype(options.dtype, device)
+    backbone = resolve(options.backbone)
+    recogniser = Recogniser(backbone.whisper, dtype, device)
+    if language is not None:
+        recogniser.check_language(language)
+    parameters = sum(weight.numel() for weight in recogniser.model.parameters())
+    info = ModelInfo(
+        name=card.name,
+        fingerprint=fingerprint(code=CODE_VERSION, backbone=backbone.fingerprint, language=language),
+        device=str(device),
+        dtype=str(dtype).removeprefix("torch."),
+        parameters=parameters,
+        active_parameters=parameters,
+        sources=backbone.sources,
+        hints=() if language else ("language",),
+    )
+    return WhisperASR(recogniser, info, language)
+
+
+def fetch(card: Card, options: LoadOptions) -> None:
+    """Entry point `whisper` of the group `evalkit.fetchers`."""
+    resolve(options.backbone)
+
+
+def fingerprint(**identity: Any) -> str:
+    """SHA-256 over what determines a model's answers."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
