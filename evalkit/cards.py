@@ -17,12 +17,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from evalkit.artifacts import cache_dir
-from evalkit.model import Card, LoadOptions, Model
+from evalkit.model import Card, LoadOptions, Model, ModelInfo
 from evalkit.text.suggest import unknown
 
 LOADERS = "evalkit.models"
 CARDS = "evalkit.cards"
 IMPORTERS = "evalkit.importers"
+TRAINERS = "evalkit.trainers"
+INFOS = "evalkit.infos"
 FETCHERS = "evalkit.fetchers"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -108,6 +110,14 @@ def load_model(card: Card, options: LoadOptions) -> Model:
     return model
 
 
+def model_info(card: Card, options: LoadOptions) -> ModelInfo | None:
+    """What `load_model` would give as `info`, if the loader can tell without loading the weights."""
+    if card.loader not in _names(INFOS):
+        return None
+    info: ModelInfo = _entry_point(INFOS, card.loader, f"{card.path}: loader")(card, options)
+    return info
+
+
 def fetch_model(card: Card, options: LoadOptions) -> bool:
     """Fetch what `card` needs before it can be loaded. False if its loader never fetches anything."""
     if card.loader not in _names(FETCHERS):
@@ -133,6 +143,21 @@ def import_model(source: Path, name: str, loader: str, mapping: Path | None) -> 
         raise ValueError(f"a model called {name!r} exists: {taken[0]}; choose another name with --as")
     report = _entry_point(IMPORTERS, loader, "importer")(source, name, imported_models_dir(), mapping)
     return imported_models_dir() / name / "card.yaml", str(report)
+
+
+def train_model(
+    recipe: Path, loader: str, *, data: Path, output: Path, device: str, say: Callable[[str], None]
+) -> Path:
+    """Train what the file `recipe` describes with the trainer of `loader`; returns the new model's card.
+
+    Called again after a kill, it goes on where it was. Raises ValueError for a recipe or training data
+    that the trainer refuses.
+    """
+    if not recipe.exists():
+        raise FileNotFoundError(f"no such file: {recipe}")
+    trainer = _entry_point(TRAINERS, loader, "trainer")
+    card: Path = trainer(recipe, data=data, output=output, device=device, say=say)
+    return card
 
 
 def imported_models_dir() -> Path:

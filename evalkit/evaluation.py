@@ -27,7 +27,8 @@ def evaluate(model: Model, task: Task, settings: RunSettings, progress: Progress
     """
     spec = ScoringSpec.from_task(task)
     run = run_task(model, task, settings, progress)
-    scored = score(run.entries, spec, seed=settings.seed)
+    # The recorded seed: a finished run keeps the one it was made with, and its intervals are remade by that.
+    scored = score(run.entries, spec, seed=run.run.provenance.seed)
     result = build_result(
         run.run,
         run.entries,

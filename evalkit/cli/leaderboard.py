@@ -12,6 +12,7 @@ from evalkit.cli.terminal import Heading, show_table
 
 if TYPE_CHECKING:
     from evalkit.leaderboard import Table
+    from evalkit.leaderboard.stored import StoredRun
     from evalkit.results.record import Result
 
 DEFAULT_FOLDERS = (Path("runs"), Path("results"))
@@ -23,7 +24,9 @@ def leaderboard(
         list[Path] | None,
         typer.Argument(help="Folders or files with records; runs/ and results/ by default."),
     ] = None,
-    output: Annotated[Path, typer.Option(help="The table's file: .md, .csv, .html, .tex or .json.")] = DEFAULT_OUTPUT,
+    output: Annotated[
+        Path, typer.Option(help="The table's file: .md, .csv, .html, .tex or .json.")
+    ] = DEFAULT_OUTPUT,
     tasks: Annotated[str, typer.Option(help="Only these tasks, families or tags, separated by commas.")] = "",
     partial: Annotated[bool, typer.Option("--partial", help="Let runs with --limit in.")] = False,
     allow_mixed: Annotated[
@@ -50,11 +53,11 @@ def leaderboard(
     if not chosen:
         raise ValueError(f"all {len(results)} records are of partial runs (--limit); --partial lets them in")
     table = build_table(chosen, allow_mixed=allow_mixed)
-    text = (
-        _with_daggers(table, output.stem, [run for run in runs if run.result in chosen], against)
-        if against
-        else RENDERERS[output.suffix](table, output.stem)
-    )
+    if against:
+        shown = {id(result) for result in chosen}
+        text = _with_daggers(table, output.stem, [run for run in runs if id(run.result) in shown], against)
+    else:
+        text = RENDERERS[output.suffix](table, output.stem)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output, text.encode("utf-8"))
     if as_json:
@@ -62,6 +65,13 @@ def leaderboard(
     else:
         show_leaderboard(table)
     print(f"{_left_out(results, chosen)}written to {output}", file=sys.stderr)
+
+
+def _with_daggers(table: Table, title: str, runs: list[StoredRun], against: str) -> str:
+    from evalkit.leaderboard import render_latex
+    from evalkit.leaderboard.significance import compared_with
+
+    return render_latex(table, title, compared_with(against, runs))
 
 
 def show_leaderboard(table: Table) -> None:

@@ -13,7 +13,19 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from evalkit.cli import compare, leaderboard, models, run, score, tasks
+from evalkit.cli import (
+    compare,
+    leaderboard,
+    models,
+    publish,
+    report,
+    rescore,
+    run,
+    score,
+    tasks,
+    train,
+    verify,
+)
 from evalkit.cli.terminal import printable
 
 DEBUG_VARIABLE = "EVALKIT_DEBUG"
@@ -30,6 +42,11 @@ app.command("run")(run.run)
 app.command("score")(score.score)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("compare")(compare.compare)
+app.command("rescore")(rescore.rescore)
+app.command("verify")(verify.verify)
+app.command("publish")(publish.publish)
+app.command("report")(report.report)
+app.command("train")(train.train)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(models.app, name="models")
 

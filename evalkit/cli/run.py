@@ -19,7 +19,7 @@ from evalkit.cli.terminal import printable, show_json
 
 if TYPE_CHECKING:
     from evalkit.evaluation import Evaluation
-    from evalkit.model import Card, LoadOptions
+    from evalkit.model import Card, LoadOptions, Model
     from evalkit.runner import RunSettings
     from evalkit.tasks.schema import Task
 
@@ -98,12 +98,16 @@ def _run_all(
 def _run_model(
     card: Card, options: LoadOptions, tasks: list[Task], settings: RunSettings, done: list[Evaluation]
 ) -> None:
-    """Load the model once and run all tasks; what is finished is added to `done` one by one."""
-    from evalkit.cards import load_model
+    """Load the model once, if there is work for it, and run all tasks; what is finished is added to `done`."""
+    from evalkit.cards import load_model, model_info
     from evalkit.evaluation import evaluate
+    from evalkit.runner import LazyModel
 
-    print(f"loading {printable(card.name)}", file=sys.stderr, flush=True)
-    model = load_model(card, options)
+    def load() -> Model:
+        print(f"loading {printable(card.name)}", file=sys.stderr, flush=True)
+        return load_model(card, options)
+
+    model = LazyModel(load, model_info(card, options))
     for task in tasks:
         done.append(evaluate(model, task, settings, show_progress(f"{card.name} on {task.name}")))
 

@@ -163,7 +163,8 @@ def _problems(catalog: Catalog, name: str) -> list[str]:
         task = catalog.load(name)
     except TaskErrors as error:
         return list(error.messages)
-    return [f"{task.path}: {problem}" for problem in validate(task, _scoring_problems)]
+    file = f"{task.path}: "
+    return [file + problem.removeprefix(file) for problem in validate(task, _scoring_problems)]
 
 
 def _scoring_problems(task: Task) -> list[str]:

@@ -74,9 +74,7 @@ def render_html(table: Table, title: str) -> str:
         *(_metric_column(table, place) for place in range(len(table.columns))),
         *_cost_columns(table.rows),
     ]
-    rows = [
-        (row, tuple(column.fields[place] for column in columns)) for place, row in enumerate(table.rows)
-    ]
+    rows = [(row, tuple(column.fields[place] for column in columns)) for place, row in enumerate(table.rows)]
     return render_page(
         "leaderboard",
         title=f"Leaderboard: {title}",
@@ -99,7 +97,9 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _average_column(average: Average) -> _Shown:
-    heading = Heading("average", average.side.capitalize(), f"average{NO_BREAK}↑", "0 to 100", "", average.side, True)
+    heading = Heading(
+        "average", average.side.capitalize(), f"average{NO_BREAK}↑", "0 to 100", "", average.side, True
+    )
     ends = [
         end for score in average.scores for end in (score.value, score.low, score.high) if end is not None
     ]
@@ -139,8 +139,7 @@ def _metric_column(table: Table, place: int) -> _Shown:
         main=first == place,
     )
     fields = [
-        _metric_field(column, cell, rank, ends)
-        for cell, rank in zip(cells, ranks(table, place), strict=True)
+        _metric_field(column, cell, rank, ends) for cell, rank in zip(cells, ranks(table, place), strict=True)
     ]
     return _Shown(heading, tuple(fields))
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
-from evalkit.leaderboard.comparison import Comparison
 from evalkit.leaderboard.ranking import Rank, ranks
 from evalkit.leaderboard.table import Cell, Column, Table
 from evalkit.leaderboard.values import CAPTION, MISSING, interval_text, metric_label, value_text
 from evalkit.text import visible
+
+if TYPE_CHECKING:
+    from evalkit.leaderboard.comparison import Comparison
 
 Place = tuple[int, int]
 
@@ -82,7 +85,12 @@ def render_latex(table: Table, title: str, comparison: Comparison | None = None)
 def _different(table: Table, comparison: Comparison | None) -> Collection[Place]:
     """The cells whose model differs from the comparison's first, on the metric that was tested."""
     pairs = comparison.pairs if comparison else ()
-    told = {(pair.second, task.task, task.tested.metric) for pair in pairs for task in pair.tasks if task.different}
+    told = {
+        (pair.second, task.task, task.tested.metric)
+        for pair in pairs
+        for task in pair.tasks
+        if task.different
+    }
     return {
         (place, column)
         for place, row in enumerate(table.rows)
@@ -92,7 +100,11 @@ def _different(table: Table, comparison: Comparison | None) -> Collection[Place]
 
 
 def _caption(title: str, comparison: Comparison | None) -> str:
-    parts = [f"{escape(title)}.", escape(CAPTION), "\\textbf{Best} and \\underline{second best} by the digits shown."]
+    parts = [
+        f"{escape(title)}.",
+        escape(CAPTION),
+        "\\textbf{Best} and \\underline{second best} by the digits shown.",
+    ]
     if comparison and comparison.pairs:
         first = escape(comparison.pairs[0].first)
         parts.append(f"$\\dagger$: differs from {first} (paired test, Holm-corrected $p < 0.05$).")

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from evalkit.text import visible
 
+
 def breakable(name: str) -> Markup:
     """A name that may go on in the next line after `_`, `/` or `-`."""
     parts = re.split(r"(?<=[_/-])(?=\w)", visible(name))

@@ -26,8 +26,8 @@ def ranks(table: Table, column: int) -> tuple[Rank, ...]:
         texts.append(text)
         if text:
             shown.setdefault(text, value)
-    if sum(text != "" for text in texts) < 2:
-        return ("",) * len(texts)
+    places: dict[str, Rank] = {}
     ordered = sorted(shown, key=lambda text: shown[text], reverse=about.higher_is_better)
-    places: dict[str, Rank] = dict(zip(ordered, ("best", "second"), strict=False))
+    if sum(text != "" for text in texts) > 1:
+        places = dict(zip(ordered, ("best", "second"), strict=False))
     return tuple(places.get(text, "") for text in texts)

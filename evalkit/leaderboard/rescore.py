@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from evalkit import metrics
-from evalkit.leaderboard.stored import StoredRun
-from evalkit.results import PUBLISHED_JOURNAL_NAME, Result, build_result, find_journal, hold, write_result
-from evalkit.scoring import ScoringSpec, score
-from evalkit.tasks.schema import STATUSES, FilterSpec, MetricSpec
+from evalkit.leaderboard.rebuild import scored_record
+from evalkit.leaderboard.stored import StoredRun, listed_metrics
+from evalkit.results import PUBLISHED_JOURNAL_NAME, Result, find_journal, hold, write_result
+from evalkit.scoring import ScoringSpec
+from evalkit.tasks.schema import FilterSpec, MetricSpec
 
 STORED = "as recorded"
 ANEW = "scored anew"
@@ -56,21 +57,9 @@ def rescore(run: StoredRun, changes: Changes) -> Rescored:
     """
     recorded = ScoringSpec.from_dict(run.result.scoring)
     ways = _ways(recorded, changes)
-    return Rescored(run, {STORED: run.result, **{name: rebuilt(run, spec) for name, spec in ways.items()}})
-
-
-def rebuilt(run: StoredRun, spec: ScoringSpec) -> Result:
-    """The record as scoring the journal by `spec` makes it; nothing else in it changes."""
-    entries = run.entries()
-    scored = score(entries, spec, seed=run.result.provenance.seed)
-    return build_result(
-        run.record(),
-        entries,
-        scored.metrics,
-        {status: scored.counts[status] for status in STATUSES},
-        scoring_fingerprint=spec.fingerprint(),
-        scoring=spec.to_dict(),
-    )
+    record, entries = run.record(), run.entries()
+    anew = {name: scored_record(record, entries, spec) for name, spec in ways.items()}
+    return Rescored(run, {STORED: run.result, **anew})
 
 
 def overwrite(rescored: Rescored) -> None:
@@ -134,8 +123,7 @@ def _alike(one: Result, other: Result) -> bool:
 
 def _pair_flips(one: Rescored, other: Rescored) -> list[Flip]:
     names = [_name(one.run.result), _name(other.run.result)]
-    first_metric = f"{one.run.result.scoring['metrics'][0]['metric']},"
-    primary = next(key for key in one.run.result.metrics if key.startswith(first_metric))
+    primary = listed_metrics(one.run.result)[0][0]
     found = []
     for way in one.ways:
         for key in one.ways[way].metrics if way != STORED else ():

@@ -10,6 +10,7 @@ from pathlib import Path
 from evalkit.leaderboard.selection import select
 from evalkit.results import (
     JournalEntry,
+    MetricValue,
     Result,
     RunRecord,
     find_journal,
@@ -45,6 +46,17 @@ class Arm:
 
     name: str
     runs: Mapping[str, Mapping[int, StoredRun]]
+
+
+def listed_metrics(result: Result) -> list[tuple[str, MetricValue]]:
+    """The metrics in the order in which the task lists them; records hold them by name."""
+    listed = [metric["metric"] for metric in result.scoring.get("metrics", ())]
+
+    def order(key: str) -> tuple[int, str]:
+        name = key.partition(",")[0]
+        return (listed.index(name) if name in listed else len(listed)), key
+
+    return [(key, result.metrics[key]) for key in sorted(result.metrics, key=order)]
 
 
 def find_runs(places: Sequence[Path]) -> list[StoredRun]:

@@ -125,9 +125,7 @@ def build_table(results: Sequence[Result], *, allow_mixed: bool = False) -> Tabl
                 row.append(here.get(key))
     ordered = sorted(cells, key=lambda key: (row_order(key.model, key.audio), key))
     costs = _costs(results)
-    rows = [
-        Row(_label(key, ordered), key.model, key.audio, tuple(cells[key]), costs[key]) for key in ordered
-    ]
+    rows = [Row(_label(key, ordered), key.model, key.audio, tuple(cells[key]), costs[key]) for key in ordered]
     return Table(tuple(columns), tuple(rows), (*notes, *_interval_notes(results)))
 
 

@@ -73,7 +73,13 @@ class Preparation:
         return [self.samples[index].audios[place] for index, place in item.audios]
 
     def _decoded(self, ref: AudioRef) -> Audio:
-        return _unheard() if self.audio == "none" else decode(ref, SAMPLE_RATE)
+        if self.audio == "none":
+            return _unheard()
+        try:
+            return decode(ref, SAMPLE_RATE)
+        except AudioError as error:
+            # Journals travel: they call a file as the data does, not by its place on this machine.
+            raise ValueError(str(error).replace(str(ref.path), ref.name)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ tag: [mine]
 
 # A folder with test.jsonl, test.csv or test.parquet, such a file itself, or a data set id of the hub.
 # A line of data/{name}/test.jsonl: {{"id": "1", "audio": "clips/1.wav", "text": "hello", "group": "voice 1"}}
-dataset_path: data/{name}
+dataset_path: ./data/{name}
 test_split: test
 
 # The name of a column, or Jinja over the columns.

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from evalkit.model import Card, LoadOptions, Model
+    from evalkit.model import Card, LoadOptions, Model, ModelInfo
     from model_adapters.audio_llm.importing import ImportReport
 
 
@@ -19,6 +20,13 @@ def load(card: Card, options: LoadOptions) -> Model:
     from model_adapters.audio_llm import loading
 
     return loading.load(card, options)
+
+
+def info(card: Card, options: LoadOptions) -> ModelInfo:
+    """What a model is, without loading it (entry-point group `evalkit.infos`)."""
+    from model_adapters.audio_llm import loading
+
+    return loading.info(card, options)
 
 
 def fetch(card: Card, options: LoadOptions) -> None:
@@ -33,3 +41,11 @@ def import_checkpoint(source: Path, name: str, output: Path, mapping: Path | Non
     from model_adapters.audio_llm import importing
 
     return importing.import_checkpoint(source, name, output, mapping)
+
+
+def train(recipe: Path, *, data: Path, output: Path, device: str, say: Callable[[str], None]) -> Path:
+    """Trains a projector and LoRA by a recipe file (entry-point group `evalkit.trainers`)."""
+    from model_adapters.audio_llm.training.recipe import read_recipe
+    from model_adapters.audio_llm.training.run import train as run
+
+    return run(read_recipe(recipe), output, data=data, device=device, say=say)

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evalkit.model import Card, LoadOptions, ModelInfo
 from model_adapters.audio_llm import encoder, llm
-from model_adapters.audio_llm.checkpoint import Weights, load_projector, read_weights
+from model_adapters.audio_llm.checkpoint import load_projector, read_weights
 from model_adapters.audio_llm.config import LoraConfig, ProjectorConfig
 from model_adapters.audio_llm.model import AudioLLM, Parts
 from model_adapters.audio_llm.projector import count_parameters
 from model_adapters.audio_llm.prompt import CHATML
-from model_adapters.backbone import Backbone, resolve
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from model_adapters.backbone import resolve
 
 # Raise it when a change of this code changes what a model answers.
 CODE_VERSION = 1
@@ -49,11 +47,10 @@ def read_config(card: Card) -> AudioLLMConfig:
 
 def load(card: Card, options: LoadOptions) -> AudioLLM:
     """Entry point `audio_llm` of the group `evalkit.models`."""
-    if options.args:
-        raise ValueError(f"{card.name} takes no --model-args, but got {', '.join(sorted(options.args))}")
+    known = info(card, options)
     config = read_config(card)
-    device = pick_device(options.device)
-    dtype = pick_dtype(options.dtype, device)
+    device = torch.device(known.device)
+    dtype = _DTYPES[known.dtype]
     weights = read_weights(card.path.parent / config.weights)
     projector = load_projector(config.projector, weights.projector, config.weights).to(device)
     if bool(weights.lora) != (config.lora is not None):
@@ -75,7 +72,48 @@ def load(card: Card, options: LoadOptions) -> AudioLLM:
         tokenizer=tokenizer,
         chat_template=config.chat_template,
     )
-    return AudioLLM(parts, _info(card, config, backbone, weights, device, dtype, parts))
+    return AudioLLM(parts, known)
+
+
+def info(card: Card, options: LoadOptions) -> ModelInfo:
+    """Entry point `audio_llm` of the group `evalkit.infos`: what is known without loading the backbone."""
+    if options.args:
+        raise ValueError(f"{card.name} takes no --model-args, but got {', '.join(sorted(options.args))}")
+    config = read_config(card)
+    device = pick_device(options.device)
+    weights = read_weights(card.path.parent / config.weights)
+    backbone = resolve(options.backbone)
+    total, active = count_parameters(config.projector)
+    rest = _count_stored(backbone.whisper, "model.encoder.") + _count_stored(backbone.llm, "")
+    identity = {
+        "code": CODE_VERSION,
+        "backbone": backbone.fingerprint,
+        "weights": weights.sha256,
+        "projector": config.projector.model_dump(),
+        "lora": config.lora.model_dump() if config.lora else None,
+        "chat_template": config.chat_template,
+    }
+    return ModelInfo(
+        name=card.name,
+        fingerprint=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+        device=str(device),
+        dtype=str(pick_dtype(options.dtype, device)).removeprefix("torch."),
+        parameters=total + rest,
+        active_parameters=active + rest,
+        sources={**backbone.sources, "weights": f"{Path(config.weights).name} sha256:{weights.sha256}"},
+    )
+
+
+def _count_stored(folder: Path, prefix: str) -> int:
+    """Parameters in the safetensors files of `folder` whose names start so, from the headers alone."""
+    from safetensors import safe_open
+
+    count = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+            count += sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+    return count
 
 
 def _check_widths(card: Card, projector: ProjectorConfig, audio_encoder: Any, model: Any) -> None:
@@ -114,33 +152,3 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     if name not in _DTYPES:
         raise ValueError(f"--dtype {name}: expected auto or one of {', '.join(_DTYPES)}")
     return _DTYPES[name]
-
-
-def _info(
-    card: Card,
-    config: AudioLLMConfig,
-    backbone: Backbone,
-    weights: Weights,
-    device: torch.device,
-    dtype: torch.dtype,
-    parts: Parts,
-) -> ModelInfo:
-    total, active = count_parameters(config.projector)
-    rest = sum(p.numel() for p in parts.encoder.parameters()) + sum(p.numel() for p in parts.llm.parameters())
-    identity: Mapping[str, Any] = {
-        "code": CODE_VERSION,
-        "backbone": backbone.fingerprint,
-        "weights": weights.sha256,
-        "projector": config.projector.model_dump(),
-        "lora": config.lora.model_dump() if config.lora else None,
-        "chat_template": config.chat_template,
-    }
-    return ModelInfo(
-        name=card.name,
-        fingerprint=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
-        device=str(device),
-        dtype=str(dtype).removeprefix("torch."),
-        parameters=total + rest,
-        active_parameters=active + rest,
-        sources={**backbone.sources, "weights": f"{Path(config.weights).name} sha256:{weights.sha256}"},
-    )

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from evalkit.model import ModelInfo, Prepared, Request, Response
+from evalkit.model import GenerationSettings, ModelInfo, Prepared, Request, Response
 from model_adapters.audio_llm import encoder as whisper
 from model_adapters.audio_llm import llm
 from model_adapters.audio_llm.projector import Projector, stack_frames
@@ -72,12 +72,14 @@ class AudioLLM:
         prompts = self._prompts([p.payload for p in batch])
         settings = batch[0].request.settings
         answers = llm.decode(self.parts.llm, prompts, settings, self._stop_tokens)
-        return [self._response(p, a, settings.max_new_tokens) for p, a in zip(prompts, answers, strict=True)]
+        return [self._response(p, a, settings) for p, a in zip(prompts, answers, strict=True)]
 
-    def _response(self, prompt: Tensor, tokens: list[int], limit: int) -> Response:
+    def _response(self, prompt: Tensor, tokens: list[int], settings: GenerationSettings) -> Response:
+        text = self.parts.tokenizer.decode(tokens, skip_special_tokens=True)
+        ends = [text.find(stop) for stop in settings.stop if stop in text]
         return Response(
-            text=self.parts.tokenizer.decode(tokens, skip_special_tokens=True),
-            finish_reason="length" if len(tokens) >= limit else "stop",
+            text=text[: min(ends)] if ends else text,
+            finish_reason="length" if len(tokens) >= settings.max_new_tokens and not ends else "stop",
             input_tokens=len(prompt),
             output_tokens=len(tokens),
         )

@@ -13,7 +13,7 @@ from recipes.mini import audio, rows, texts, tts
 from recipes.mini.audio import RATE, Wave
 from recipes.mini.packages import Store
 
-COUNT = 7_000
+COUNT = 9_000
 SHORTEST = 0.2
 LONGEST = 12.0
 TELEPHONE_SHARE = 0.6

@@ -28,8 +28,18 @@ FLAGS = (
     "--remote-debugging-pipe",
 )
 # Chromium reads its commands from descriptor 3 and writes to 4.
-LAUNCH = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execv(sys.argv[3], sys.argv[3:])"
-TROUBLE = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled", "Network.requestWillBeSent")
+LAUNCH = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+TROUBLE = (
+    "Runtime.exceptionThrown",
+    "Log.entryAdded",
+    "Runtime.consoleAPICalled",
+    "Network.requestWillBeSent",
+)
 
 
 class Page:
@@ -106,9 +116,9 @@ def chromium(profile: Path) -> Iterator[Page]:
         pytest.skip(f"no Chromium is installed ({', '.join(PROGRAMS)}); on Debian: apt-get install chromium")
     to_browser, ours_out = _pipe()
     ours_in, from_browser = _pipe()
+    launch = [sys.executable, "-c", LAUNCH, str(to_browser), str(from_browser)]
     browser = subprocess.Popen(
-        [sys.executable, "-c", LAUNCH, str(to_browser), str(from_browser), program]
-        + [*FLAGS, f"--user-data-dir={profile}"],
+        [*launch, program, *FLAGS, f"--user-data-dir={profile}"],
         pass_fds=(to_browser, from_browser),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -86,7 +86,7 @@ def test_ctrl_c_leaves_a_complete_journal_and_a_free_folder(
     process = start(task.path.parent, tmp_path)
     wait_for_lines(tmp_path, 6, process)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 130
+    assert process.wait(timeout=120) == 130
     (journal,) = tmp_path.rglob(JOURNAL_NAME)
     lines = journal.read_bytes()
     finished = list(read_journal(journal))
@@ -102,7 +102,7 @@ def test_two_runs_at_once_do_not_mix(task: Task, whole: TaskRun, tmp_path: Path)
     first = start(task.path.parent, tmp_path, delay=60)
     wait_for_lines(tmp_path, 0, first)
     second = start(task.path.parent, tmp_path)
-    _, message = second.communicate(timeout=20)
+    _, message = second.communicate(timeout=120)
     assert second.returncode == 1
     assert f"process {first.pid} is running here" in message.decode()
     first.kill()
@@ -118,7 +118,7 @@ def test_a_full_disk_ends_the_run_with_a_message_and_loses_nothing(
         resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, 5_000))
 
     process = start(task.path.parent, tmp_path, before=small_files)
-    _, message = process.communicate(timeout=30)
+    _, message = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "cannot write" in message.decode()
     assert "what it holds so far is safe" in message.decode()

@@ -257,7 +257,10 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
 
 
 def test_records_name_no_folder_of_this_machine(tmp_path: Path) -> None:
-    done = run(toy_task(tmp_path / "data", 3), tmp_path / "runs")
+    task = toy_task(tmp_path / "data", 3)
+    (tmp_path / "data/clips/001.wav").unlink()
+    done = run(task, tmp_path / "runs")
+    assert errors(done) == {"clip-001": "audio 'clips/001.wav': there is no such file (clips/001.wav)"}
     for file in done.folder.iterdir():
         assert str(tmp_path) not in file.read_text()
     assert json.loads((done.folder / "run.json").read_bytes())["task"]["path"] == "toy.yaml"

@@ -46,8 +46,9 @@ class Difference:
     """Second minus first, each the mean over its training seeds.
 
     low, high: 95 % bootstrap interval over samples or clusters; p: of `test`, over `units` of them;
-    error: standard error, from the interval's width, None for fewer than 10 units; effect: difference by the spread of one unit (Cohen's
-    d_z, Lakens 2013, equation 7); relative: difference by the first's value;
+    error: standard error, from the interval's width, None for fewer than 10 units;
+    effect: difference by the spread of one unit (Cohen's d_z, Lakens 2013, equation 7);
+    relative: difference by the first's value;
     wins, ties, losses: samples on which the second is better, equal, worse, none for a metric without
     a value for a single sample.
     """

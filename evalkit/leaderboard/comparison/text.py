@@ -103,7 +103,8 @@ def in_words(task: TaskComparison, first: str, second: str) -> str:
         )
     if task.smallest_p >= ALPHA:
         parts.append(
-            f"{found.units} clusters cannot show any difference: p is never below {task.smallest_p:.3g}."
+            f"With {found.units} units to exchange no difference can be shown: "
+            f"p is never below {task.smallest_p:.3g}."
         )
     parts += _about_seeds(task)
     return " ".join(parts)
@@ -167,9 +168,10 @@ def _tasks(pair: PairComparison, tests: int) -> Block:
 def _task_notes(pair: PairComparison, tests: int) -> Iterator[str]:
     yield from (in_words(task, pair.first, pair.second) for task in pair.tasks)
     yield (
-        f"Difference: {pair.second} minus {pair.first}, on the same samples, with its 95 % interval. The first metric of a task is "
-        f"tested, p corrected over {tests} test{'s' if tests > 1 else ''} (Holm); a difference is called one "
-        f"below {ALPHA}. Effect: difference by the spread of one sample or cluster (Cohen's d_z)."
+        f"Difference: {pair.second} minus {pair.first}, on the same samples, with its 95 % interval. The first "
+        f"metric of a task is tested, p corrected over {tests} test{'s' if tests > 1 else ''} (Holm); a "
+        f"difference is called one below {ALPHA}. Effect: difference by the spread of one sample or cluster "
+        f"(Cohen's d_z)."
     )
     if any(len(task.seeds) == 1 for task in pair.tasks):
         yield (

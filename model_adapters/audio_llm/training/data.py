@@ -49,7 +49,10 @@ def read_examples(
         (task,) = catalog.resolve(source.task)
         clips = replace(task, path=path, dataset_path=path.name, test_split="train")
         encode = _encoder(tokenizer, task, template)
-        examples += [encode(index, sample) for sample in open_samples(clips)]
+        found = [encode(index, sample) for sample in open_samples(clips)]
+        if not found:
+            raise ValueError(f"training data {path} has no samples; take it out of the recipe or build it again")
+        examples += found
     return examples
 
 

@@ -58,7 +58,7 @@ def run_stage(stage: Stage, recipe: Recipe, folder: Path, say: Callable[[str], N
         [{"params": list(g.parameters), "lr": g.learning_rate} for g in stage.groups],
         weight_decay=recipe.weight_decay,
     )
-    start = _resume(stage, optimizer, folder)
+    start = _resume(stage, optimizer, recipe, folder)
     curves = _Curves(folder / f"{stage.name}.csv", start)
     began = time.monotonic()
     parameters = [p for g in stage.groups for p in g.parameters]
@@ -78,7 +78,7 @@ def run_stage(stage: Stage, recipe: Recipe, folder: Path, say: Callable[[str], N
         curves.add(step, {**loss.curves, "grad_norm": norm})
         done = step + 1
         if done % recipe.save_every == 0 or done == stage.steps:
-            _save(stage, optimizer, folder, done)
+            _save(stage, optimizer, recipe, folder, done)
             say(_line(stage, done, start, loss, time.monotonic() - began))
 
 
@@ -94,9 +94,10 @@ def _checkpoint(stage: Stage, folder: Path) -> Path:
     return folder / f"{stage.name}.pt"
 
 
-def _save(stage: Stage, optimizer: torch.optim.Optimizer, folder: Path, step: int) -> None:
+def _save(stage: Stage, optimizer: torch.optim.Optimizer, recipe: Recipe, folder: Path, step: int) -> None:
     state = {
         "step": step,
+        "made_by": recipe.model_dump_json(),
         "modules": {name: trained_state(module) for name, module in stage.modules.items()},
         "optimizer": optimizer.state_dict(),
     }
@@ -105,11 +106,13 @@ def _save(stage: Stage, optimizer: torch.optim.Optimizer, folder: Path, step: in
     partial.replace(_checkpoint(stage, folder))
 
 
-def _resume(stage: Stage, optimizer: torch.optim.Optimizer, folder: Path) -> int:
+def _resume(stage: Stage, optimizer: torch.optim.Optimizer, recipe: Recipe, folder: Path) -> int:
     path = _checkpoint(stage, folder)
     if not path.exists():
         return 0
     state: Mapping[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    if state["made_by"] != recipe.model_dump_json():
+        raise ValueError(f"{path} was made by another recipe; choose another --output, or delete it to start over")
     for name, module in stage.modules.items():
         module.load_state_dict(state["modules"][name], strict=False)
     optimizer.load_state_dict(state["optimizer"])

@@ -1,0 +1,29 @@
+"""What a table's daggers say: which of its models differ from a chosen one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evalkit.leaderboard.comparison import Comparison, compare
+from evalkit.leaderboard.stored import Arm, StoredRun
+from evalkit.text import unknown
+
+
+def compared_with(model: str, runs: Sequence[StoredRun], *, seed: int = 0) -> Comparison:
+    """`model` against every other model of `runs` that shares a task with it, real audio only.
+
+    Raises ValueError for a model that has no such run, or where there is nothing to compare it with;
+    what `compare` raises passes through.
+    """
+    arms: dict[str, dict[str, dict[int, StoredRun]]] = {}
+    for run in runs:
+        if run.result.audio == "real":
+            arms.setdefault(run.result.model, {})[run.result.task] = {0: run}
+    if model not in arms:
+        raise ValueError(f"{unknown('model', model, arms)}; daggers are set against a model of the table")
+    others = [
+        Arm(name, own) for name, own in arms.items() if name != model and own.keys() & arms[model].keys()
+    ]
+    if not others:
+        raise ValueError(f"no other model of the table has a task in common with {model}")
+    return compare([Arm(model, arms[model]), *others], seed=seed)

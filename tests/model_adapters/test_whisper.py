@@ -1,0 +1,158 @@
+"""Plain Whisper as a model: the real weights, real prompts of a telephone system."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from evalkit.cards import resolve_model
+from evalkit.data import decode
+from evalkit.model import (
+    Audio,
+    AudioSlot,
+    GenerationSettings,
+    Hints,
+    LoadOptions,
+    Message,
+    ModelInfo,
+    Request,
+)
+from evalkit.tasks.schema import AudioRef
+from model_adapters.backbone import Backbone
+from model_adapters.whisper import Recogniser, WhisperASR, load
+
+RATE = 16_000
+TASKS = Path(__file__).parents[2] / "tasks/mini/data"
+
+
+def audio(samples: Any, rate: int = RATE) -> Audio:
+    return Audio(np.asarray(samples, dtype=np.float32), rate, "0")
+
+
+def clip(task: str, name: str) -> tuple[Audio, str]:
+    """A test recording and what is said in it."""
+    rows = map(json.loads, (TASKS / task / "test.jsonl").read_text(encoding="utf-8").splitlines())
+    row = next(row for row in rows if row["id"] == name)
+    return decode(AudioRef(name, TASKS / task / row["audio"]), RATE), row["text"]
+
+
+def ask(*audios: Audio, language: str = "en", **settings: Any) -> Request:
+    content = (*(AudioSlot(i) for i in range(len(audios))), "Transcribe the speech.")
+    given = GenerationSettings(**{"max_new_tokens": 64, **settings})
+    return Request("s", (Message("user", content),), audios, settings=given, hints=Hints(language=language))
+
+
+@pytest.fixture(scope="module")
+def recogniser(backbone: Backbone) -> Recogniser:
+    return Recogniser(backbone.whisper, torch.float32, torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def model(recogniser: Recogniser) -> WhisperASR:
+    return WhisperASR(recogniser, ModelInfo("whisper_base", "0", "cpu", "float32", hints=("language",)))
+
+
+def texts(model: WhisperASR, *requests: Request) -> list[str | None]:
+    return [response.text for response in model.generate([model.prepare(one) for one in requests])]
+
+
+def test_a_transcript_is_what_whispers_own_generate_gives_and_nothing_is_warned_of(
+    model: WhisperASR, recogniser: Recogniser, clips: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    prepared = [model.prepare(ask(audio(one))) for one in clips(3)]
+    heard = [response.text for response in model.generate(prepared)]
+    assert "[transformers]" not in capfd.readouterr().err
+    mels = torch.stack([one.payload[0].mels[0] for one in prepared])
+    rows = recogniser.model.generate(mels, language="en", task="transcribe", max_new_tokens=64)
+    decoded = recogniser._processor.batch_decode(rows, skip_special_tokens=True)
+    assert heard == [text.strip() for text in decoded] == ["Agent logged off.", "Thank you.", "Calling."]
+
+
+def test_a_clip_is_transcribed_alike_in_any_batch(model: WhisperASR, clips: Any) -> None:
+    one, other = (audio(samples) for samples in clips(2))
+    noise = audio(np.random.default_rng(0).normal(0, 0.1, 9 * RATE))
+    prepared = [model.prepare(ask(*each)) for each in ((noise,), (one,), (other, one))]
+    together = model.generate(prepared)
+    assert together[1:] == [model.generate([each])[0] for each in prepared[1:]]
+    assert together[2].text == "Thank you.\nAgent logged off."
+
+
+def test_speech_is_taken_for_the_language_of_the_task_or_else_detected(model: WhisperASR) -> None:
+    french, said = clip("asr_fr", "asterisk-fr-agent-pass")
+    told, detected, mistaken = texts(
+        model, ask(french, language="fr"), ask(french, language=""), ask(french, language="en")
+    )
+    assert str(told).lower().startswith(said.lower()[:30])
+    assert detected == told != mistaken
+
+
+def test_the_users_language_goes_before_the_tasks(recogniser: Recogniser) -> None:
+    french, _ = clip("asr_fr", "asterisk-fr-agent-pass")
+    model = WhisperASR(recogniser, ModelInfo("w", "0", "cpu", "float32"), language="fr")
+    assert model.prepare(ask(french, language="en")).payload[0].language == "fr"
+
+
+def test_more_than_30_seconds_are_heard_window_by_window(model: WhisperASR, clips: Any) -> None:
+    one, other = clips(2)
+    long = np.zeros(33 * RATE, dtype=np.float32)
+    long[: len(one)], long[31 * RATE : 31 * RATE + len(other)] = one, other[: 2 * RATE]
+    prepared = model.prepare(ask(audio(long)))
+    assert prepared.cost == 2
+    assert model.generate([prepared])[0].text == "Agent logged off. Thank you."
+
+
+def test_the_limit_of_new_tokens_cuts_a_transcript(model: WhisperASR, clips: Any) -> None:
+    (samples,) = clips(1)
+    (cut,) = model.generate([model.prepare(ask(audio(samples), max_new_tokens=2))])
+    assert (cut.finish_reason, cut.output_tokens, cut.text) == ("length", 2, "Agent logged")
+    (whole,) = model.generate([model.prepare(ask(audio(samples), max_new_tokens=1_000))])
+    assert (whole.finish_reason, whole.text) == ("stop", "Agent logged off.")
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (replace(ask(audio(np.zeros(RATE))), choices=("yes", "no")), "cannot weigh choices"),
+        (ask(audio(np.zeros(RATE)), do_sample=True), "decodes greedily: it cannot sample"),
+        (ask(), "there is no audio to hear"),
+        (ask(audio(np.zeros(RATE), rate=8_000)), "audio of 8000 Hz; Whisper takes 16000 Hz"),
+        (ask(audio([])), "no samples"),
+        (ask(audio([0.0, float("nan")])), "NaN or infinite"),
+        (ask(audio(np.zeros(RATE)), language="klingon"), "knows no language 'klingon'; it knows .*, en,"),
+    ],
+    ids=["choices", "sampling", "nothing", "rate", "empty", "nan", "language"],
+)
+def test_what_it_cannot_do_is_refused_with_a_reason(
+    model: WhisperASR, request_: Request, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        model.prepare(request_)
+
+
+def test_the_card_loads_it_and_its_fingerprint_covers_the_language(backbone: Backbone) -> None:
+    card = resolve_model("whisper_base")
+    plain, english = (load(card, LoadOptions(args=args)).info for args in ({}, {"language": "en"}))
+    assert plain.fingerprint != english.fingerprint
+    assert (plain.hints, english.hints) == (("language",), ())
+    assert (plain.name, plain.dtype, plain.parameters) == ("whisper_base", "float32", 72_593_920)
+    assert plain.sources == backbone.sources
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({"langauge": "en"}, "does not know the --model-args langauge; it takes --model-args language=CODE"),
+        ({"language": "english"}, "knows no language 'english'"),
+    ],
+)
+def test_model_args_that_mean_nothing_are_refused(
+    backbone: Backbone, args: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        load(resolve_model("whisper_base"), LoadOptions(args=args))
