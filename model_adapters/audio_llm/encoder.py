@@ -17,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from evalkit.model import Audio
+
 if TYPE_CHECKING:
     from transformers import WhisperFeatureExtractor
 
@@ -27,6 +29,16 @@ MAX_WINDOW = 30 * RATE
 # Windows grow in steps of one second, and a clip is followed by at least this much silence.
 STEP = RATE
 TAIL = RATE // 4
+
+
+def check_audio(audio: Audio) -> None:
+    """Raises ValueError for audio that Whisper cannot take."""
+    if audio.rate != RATE:
+        raise ValueError(f"audio of {audio.rate} Hz; this model takes {RATE} Hz")
+    if not len(audio.samples):
+        raise ValueError("audio with no samples")
+    if not np.isfinite(audio.samples).all():
+        raise ValueError("audio with NaN or infinite samples")
 
 
 def window_length(samples: int) -> int:

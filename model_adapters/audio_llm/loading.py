@@ -84,7 +84,7 @@ def info(card: Card, options: LoadOptions) -> ModelInfo:
     weights = read_weights(card.path.parent / config.weights)
     backbone = resolve(options.backbone)
     total, active = count_parameters(config.projector)
-    rest = _count_stored(backbone.whisper, "model.encoder.") + _count_stored(backbone.llm, "")
+    rest = count_stored(backbone.whisper, "model.encoder.") + count_stored(backbone.llm, "")
     identity = {
         "code": CODE_VERSION,
         "backbone": backbone.fingerprint,
@@ -104,7 +104,7 @@ def info(card: Card, options: LoadOptions) -> ModelInfo:
     )
 
 
-def _count_stored(folder: Path, prefix: str) -> int:
+def count_stored(folder: Path, prefix: str) -> int:
     """Parameters in the safetensors files of `folder` whose names start so, from the headers alone."""
     from safetensors import safe_open
 

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from evalkit.model import GenerationSettings, ModelInfo, Prepared, Request, Response
+from evalkit.model import ModelInfo, Prepared, Request, Response
+from model_adapters.audio_llm import answers
 from model_adapters.audio_llm import encoder as whisper
-from model_adapters.audio_llm import llm
 from model_adapters.audio_llm.projector import Projector, stack_frames
 from model_adapters.audio_llm.prompt import Segment, render
 
@@ -52,12 +52,7 @@ class AudioLLM:
     def prepare(self, request: Request) -> Prepared:
         mels, frames = [], []
         for audio in request.audios:
-            if audio.rate != whisper.RATE:
-                raise ValueError(f"audio of {audio.rate} Hz; this model takes {whisper.RATE} Hz")
-            if not len(audio.samples):
-                raise ValueError("audio with no samples")
-            if not np.isfinite(audio.samples).all():
-                raise ValueError("audio with NaN or infinite samples")
+            whisper.check_audio(audio)
             cuts = whisper.windows(audio.samples)
             mels.append(tuple(self.parts.features(cut) for cut in cuts))
             frames.append(tuple(whisper.frame_count(len(cut)) for cut in cuts))
@@ -71,34 +66,11 @@ class AudioLLM:
     def generate(self, batch: Sequence[Prepared]) -> list[Response]:
         prompts = self._prompts([p.payload for p in batch])
         settings = batch[0].request.settings
-        answers = llm.decode(self.parts.llm, prompts, settings, self._stop_tokens)
-        return [self._response(p, a, settings) for p, a in zip(prompts, answers, strict=True)]
-
-    def _response(self, prompt: Tensor, tokens: list[int], settings: GenerationSettings) -> Response:
-        text = self.parts.tokenizer.decode(tokens, skip_special_tokens=True)
-        ends = [text.find(stop) for stop in settings.stop if stop in text]
-        return Response(
-            text=text[: min(ends)] if ends else text,
-            finish_reason="length" if len(tokens) >= settings.max_new_tokens and not ends else "stop",
-            input_tokens=len(prompt),
-            output_tokens=len(tokens),
-        )
+        return answers.generated(self.parts.llm, self.parts.tokenizer, prompts, settings, self._stop_tokens)
 
     def score_choices(self, batch: Sequence[Prepared]) -> list[Response]:
         prompts = self._prompts([p.payload for p in batch])
-        responses = []
-        for prompt, prepared in zip(prompts, batch, strict=True):
-            tokens = [torch.tensor(c, device=prompt.device) for c in prepared.payload.choices]
-            scores = llm.continuation_logprobs(self.parts.llm, [prompt] * len(tokens), tokens)
-            responses.append(
-                Response(
-                    choice_logprobs=tuple(scores.tolist()),
-                    choice_tokens=tuple(len(t) for t in tokens),
-                    finish_reason="choices",
-                    input_tokens=len(prompt),
-                )
-            )
-        return responses
+        return answers.weighed(self.parts.llm, prompts, [p.payload.choices for p in batch])
 
     @torch.inference_mode()
     def routing(self, batch: Sequence[Prepared]) -> list[NDArray[np.float32]]:

@@ -25,8 +25,12 @@ SPELLING = {
     "Un-indentified": "Unidentified",
     "witheld": "withheld",
 }
+# Prompts that hold other words than their transcript, or a tone (whisper-base heard something else).
+UNFIT = {
+    "es": {"vm-record-prepend"},
+    "it": {"beep", "beeperr", "conf-muted"},
+}
 ANNOTATION = re.compile(r"[\[\]()<>*#@]")
-LETTER_NAMES = re.compile(r"^(letters|phonetic|digits)/")
 
 
 def read_transcripts(path: Path) -> dict[str, str]:
@@ -59,7 +63,7 @@ def plausible(text: str, seconds: float) -> bool:
     )
 
 
-def prompts(store: Store, language: str, drop: frozenset[str] = frozenset()) -> list[Clip]:
+def prompts(store: Store, language: str) -> list[Clip]:
     """Every usable prompt of one language, one clip a file."""
     texts = store.open(f"asterisk-core-sounds-{language}")
     name, path = next(iter(files(texts, "*/core-sounds-*.txt.gz")))
@@ -69,7 +73,9 @@ def prompts(store: Store, language: str, drop: frozenset[str] = frozenset()) -> 
     for name, file in files(store.open(package.name), "*.wav"):
         key = re.sub(r"^usr/share/asterisk/sounds/[^/]+/", "", name).removesuffix(".wav")
         text = corrected(transcripts.get(key, ""))
-        if not normalise(text) or ANNOTATION.search(text) or key in drop:
+        if not normalise(text) or ANNOTATION.search(text) or key in UNFIT.get(language, ()):
+            continue
+        if language != "en" and len(text) == 1:  # one says the letter's name, in words of that language
             continue
         if not plausible(text, audio.duration(file)):
             continue

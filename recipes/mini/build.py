@@ -82,8 +82,8 @@ def build_speaker(store: Store, cache: Path) -> None:
 def build_captions(store: Store, cache: Path) -> None:
     """Sound events and mixtures of two."""
     test, train = captions.build(store)
-    scenes.write_split("captions", "test", test, rows.TEST_DATA / "captions")
-    scenes.write_split("captions", "train", train, cache / "captions")
+    scenes.write_split("captions", "test", test, rows.TEST_DATA / "captions", longest=4.5)
+    scenes.write_split("captions", "train", train, cache / "captions", longest=6.0)
     origins = [(c.package, c.license) for scene in test for c in scene.takes]
     attribution.write(rows.TEST_DATA / "captions", "captions", origins)
     print(f"captions: {len(test)} test clips, {len(train)} training clips")

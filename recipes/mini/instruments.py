@@ -12,7 +12,7 @@ from recipes.mini.rows import MANIFESTS, Clip, data_row, manifest_row, slug, wri
 from recipes.mini.text import words
 
 SEED = "music_real/1"
-SECONDS = 7.0
+SECONDS = 5.0
 QUESTION = "Which instrument is heard?"
 SOURCES = {
     "gcompris-qt-data": "*/instruments/resource/*.ogg",

@@ -35,7 +35,7 @@ METERS = {"2/4": "2/4 or 4/4", "4/4": "2/4 or 4/4", "C": "2/4 or 4/4", "C|": "2/
 }
 DANCES = {"reel": "reel", "jig": "jig", "hornpipe": "hornpipe", "strathspey": "strathspey"}
 MODES = {"": "major", "maj": "major", "m": "minor", "min": "minor"}
-SECONDS = {"test": 7.0, "train": 8.0}
+SECONDS = {"test": 5.0, "train": 8.0}
 SOUNDFONT = {"test": "fluid-soundfont-gm", "train": "timgm6mb-soundfont"}
 RENDERINGS = {"test": 1, "train": 1}
 # Minor tunes are rare in the collection: each is rendered more often for training.

@@ -117,7 +117,7 @@ def manifest_row(scene: Scene) -> dict[str, Any]:
     return kept | {"sources": sources}
 
 
-def write_split(task: str, split: str, scenes: Sequence[Scene], folder: Path, longest: float = 6.0) -> None:
+def write_split(task: str, split: str, scenes: Sequence[Scene], folder: Path, longest: float) -> None:
     """Write audio, `<split>.jsonl` and the manifest of one split."""
     scenes = sorted(scenes, key=lambda s: s.id)
     wanted = {f"{s.id}.opus" for s in scenes}

@@ -18,8 +18,8 @@ from recipes.mini.text import order_key
 
 LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French", "ru": "Russian"}
 SHORTEST = 1.0
-LONGEST = 8.0
-PER_LANGUAGE = 30
+LONGEST = 5.0
+PER_LANGUAGE = 25
 TRAIN_PER_LANGUAGE = 200
 # Sex of the prompt speakers, as their recording studios name them.
 PROMPT_GENDER = {"fr": ("female", 15), "it": ("male", 25)}
@@ -61,6 +61,9 @@ def build_language(store: Store) -> tuple[list[Clip], list[Clip]]:
             stamps.collect(store, code, asr.texts_of(held)), "language_id", TRAIN_PER_LANGUAGE
         ):
             train.append(_relabelled(clip, "language", f"tuxpaint_{code}", name))
+    # Few stamps are spoken in English, so English voice packs are added.
+    spoken = voice_clips(store, TRAIN_VOICES, TRAIN_PER_LANGUAGE // len(TRAIN_VOICES))
+    train += [_relabelled(c, "language", c.group, LANGUAGES["en"]) for c in spoken]
     return test, train
 
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,6 @@ class Page:
         self._read, self._write = os.fdopen(read, "rb"), os.fdopen(write, "wb", buffering=0)
         self._count = 0
         self._session = ""
-        self._waiting: list[dict[str, Any]] = []
         self.trouble: list[str] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -57,9 +57,13 @@ class Page:
             self.call(f"{domain}.enable")
 
     def open(self, path: Path) -> None:
-        self.call("Page.navigate", url=path.resolve().as_uri())
-        while self._next().get("method") != "Page.loadEventFired":
-            pass
+        """Load a file and wait until it is complete and has had a moment to complain."""
+        loading = self.call("Page.navigate", url=path.resolve().as_uri())["loaderId"]
+        while self.call("Page.getFrameTree")["frameTree"]["frame"]["loaderId"] != loading:
+            time.sleep(0.02)
+        while self.evaluate("document.readyState") != "complete":
+            time.sleep(0.02)
+        self.evaluate("new Promise(done => setTimeout(done, 50))")
 
     def evaluate(self, script: str) -> Any:
         """The value of a JavaScript expression; a promise is awaited. RuntimeError if it throws."""
@@ -84,10 +88,6 @@ class Page:
                     raise RuntimeError(f"{method}: {answer['error']}")
                 result: dict[str, Any] = answer["result"]
                 return result
-            self._waiting.append(answer)
-
-    def _next(self) -> dict[str, Any]:
-        return self._waiting.pop(0) if self._waiting else self._receive()
 
     def _receive(self) -> dict[str, Any]:
         read = bytearray()
@@ -103,7 +103,7 @@ class Page:
     def _note(self, method: str, about: dict[str, Any]) -> None:
         url = about.get("request", {}).get("url", "")
         if method != "Network.requestWillBeSent":
-            self.trouble.append(f"{method}: {json.dumps(about)[:400]}")
+            self.trouble.append(f"{method}: {json.dumps(about)[:1_000]}")
         elif not url.startswith(("file:", "data:", "about:")):
             self.trouble.append(f"request: {url}")
 

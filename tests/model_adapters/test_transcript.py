@@ -93,7 +93,7 @@ def test_text_is_answered_within_the_limit(model: TranscriptLLM) -> None:
 
 
 def test_every_recording_needs_its_transcript(model: TranscriptLLM) -> None:
-    with pytest.raises(ValueError, match="2 recordings but 1 transcripts: the field .* one for each"):
+    with pytest.raises(ValueError, match=r"2 recordings but 1 transcripts: the field .* one for each"):
         model.prepare(ask(HUM, HUM, transcripts=("Watch it!",)))
 
 

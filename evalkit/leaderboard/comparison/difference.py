@@ -10,6 +10,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.metrics.edits import EditRate
 from evalkit.scoring import Measured
 from evalkit.stats import (
     Additive,
@@ -22,6 +23,7 @@ from evalkit.stats import (
     randomisation,
 )
 from evalkit.stats.bootstrap import FEW
+from evalkit.stats.matched_pairs import matched_pairs
 from evalkit.stats.reducers import Matrix, Vector
 from evalkit.stats.seeds import mean_over_seeds, t_interval
 
@@ -50,7 +52,7 @@ class Difference:
     effect: difference by the spread of one unit (Cohen's d_z, Lakens 2013, equation 7);
     relative: difference by the first's value;
     wins, ties, losses: samples on which the second is better, equal, worse, none for a metric without
-    a value for a single sample.
+    a value for a single sample; also: further tests, which decide nothing.
     """
 
     metric: str
@@ -71,6 +73,7 @@ class Difference:
     losses: int | None
     spread: SeedSpread
     note: str
+    also: tuple[PairedTest, ...] = ()
 
     @property
     def gain(self) -> float:
@@ -128,6 +131,7 @@ def paired_difference(
         losses=losses,
         spread=_spread(first, second, seeds),
         note=bounds.note,
+        also=_also(first, second),
     )
 
 
@@ -147,6 +151,14 @@ def _test(
     if clusters is None and isinstance(scorer, Proportion):
         return mcnemar(scorer.successes(second), scorer.successes(first))
     return randomisation(scorer, second, first, clusters, seed=seed)
+
+
+def _also(first: Sequence[Measured], second: Sequence[Measured]) -> tuple[PairedTest, ...]:
+    """For error rates the test that speech recognition is used to."""
+    if not isinstance(first[0].scorer, EditRate):
+        return ()
+    ones, others = (np.sum([one.statistics[:, 0] for one in arm], axis=0) for arm in (first, second))
+    return (matched_pairs(others, ones, first[0].clusters),)
 
 
 def _error(bounds: Interval, units: int) -> float | None:

@@ -194,6 +194,7 @@ def _made_by(pair: PairComparison) -> Iterator[str]:
         ways.setdefault(task.tested.test, []).append(f"{task.task} over {task.tested.units}")
     yield "p by " + "; ".join(f"{way} ({', '.join(tasks)})" for way, tasks in ways.items()) + "."
     for task in pair.tasks:
+        yield from (f"{task.task}: {one.method} p = {p_text(one.p)}." for one in task.tested.also)
         if task.tested.note:
             yield f"{task.task}: {task.tested.note}."
 

@@ -36,7 +36,7 @@ def private(text: str) -> list[str]:
     """What `text` must not be published with, in words that do not repeat it."""
     home = str(Path.home())
     found = []
-    if len(home) > 1 and re.search(rf"{re.escape(home)}(?![\w.-])", text):
+    if len(home) > 1 and re.search(rf"(?<!\w){re.escape(home)}(?![\w.-])", text):
         found.append("the path of your home folder")
     found += [f"the value of {name}" for name, value in _secrets() if value in text]
     if _KEYS.search(text):

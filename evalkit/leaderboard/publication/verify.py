@@ -31,6 +31,8 @@ from evalkit.scoring import ScoringSpec
 
 # Sums of thousands of logarithms may end differently on another processor; counts may not.
 TOLERANCE = 1e-13
+# Missing lines that are named; a record can claim any number of samples.
+_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,10 @@ class _Checked:
     findings: list[Finding]
     fields: int = 0
     result: Result | None = None
-    entries: tuple[JournalEntry, ...] = ()
+
+    def entries(self) -> tuple[JournalEntry, ...]:
+        """Read again, since keeping all journals takes memory and they are seldom needed twice."""
+        return in_order(read_journal(find_journal(self.folder)))
 
 
 def verify(folder: Path) -> Verification:
@@ -112,38 +117,37 @@ def _check_run(folder: Path, root: Path) -> _Checked:
     except (ValueError, OSError) as error:
         checked.findings.append(Finding(_name(folder, root), "", f"cannot be read: {error}"))
         return checked
-    checked.result, checked.entries = result, entries
-    file = _name(journal, root)
-    checked.findings += [Finding(file, *told) for told in _lines_missing(run, entries)]
+    checked.findings += [Finding(_name(journal, root), *told) for told in _lines_missing(run, entries)]
     if not entries:
         return checked
-    again = recomputed_run(run, entries)
-    _compare(checked, _name(folder / RUN_NAME, root), run, again)
+    file = _name(folder / RUN_NAME, root)
     try:
-        rebuilt = scored_record(again, entries, ScoringSpec.from_dict(result.scoring))
-        _compare(checked, _name(folder / RESULT_NAME, root), result, rebuilt)
+        again = recomputed_run(run, entries)
+        _compare(checked, file, run, again)
+        file = _name(folder / RESULT_NAME, root)
+        _compare(checked, file, result, scored_record(again, entries, ScoringSpec.from_dict(result.scoring)))
+        checked.result = result
     except ValueError as error:
-        checked.findings.append(
-            Finding(_name(folder / RESULT_NAME, root), "", f"cannot be recomputed: {error}")
-        )
+        checked.findings.append(Finding(file, "", f"cannot be recomputed: {error}"))
     return checked
 
 
 def _lines_missing(run: RunRecord, entries: Sequence[JournalEntry]) -> Iterator[tuple[str, str]]:
     """Lines that are not there, and lines that should not be: (field, what)."""
-    places = [(entry.index, entry.repeat) for entry in entries]
-    due = {(index, repeat) for index in range(run.n) for repeat in range(run.repeats)}
-    ids = {entry.index: entry.id for entry in entries}
-    for index, repeat in sorted(due - set(places)):
-        after = f", after sample {ids[index - 1]!r}" if index - 1 in ids else ""
+    places: dict[tuple[int, int], list[str]] = {}
+    for entry in entries:
+        places.setdefault((entry.index, entry.repeat), []).append(entry.id)
+    due = ((index, repeat) for index in range(run.n) for repeat in range(run.repeats))
+    for index, repeat in islice((place for place in due if place not in places), _SHOWN):
+        before = places.get((index - 1, 0))
+        after = f", after sample {before[0]!r}" if before else ""
         again = f", repeat {repeat}" if run.repeats > 1 else ""
         yield f"line of sample {index + 1} of {run.n}{again}", f"is missing{after}"
-    for place in sorted(set(places)):
-        twins = [entry.id for entry, own in zip(entries, places, strict=True) if own == place]
-        if place not in due:
-            yield f"sample {twins[0]!r}", f"is not one of the {run.n} samples of the run"
-        elif len(twins) > 1:
-            yield f"samples {', '.join(map(repr, twins))}", "stand at the same place of the data set"
+    for (index, repeat), ids in sorted(places.items()):
+        if not (0 <= index < run.n and 0 <= repeat < run.repeats):
+            yield f"sample {ids[0]!r}", f"is not one of the {run.n} samples of the run"
+        elif len(ids) > 1:
+            yield f"samples {', '.join(map(repr, ids))}", "stand at the same place of the data set"
 
 
 def _compare(checked: _Checked, file: str, stored: Result | RunRecord, again: Result | RunRecord) -> None:
@@ -178,7 +182,7 @@ def _name_samples(checked: Sequence[_Checked], root: Path) -> None:
         twin = next((other for other in checked if _same_data(one, other)), None) if wrong else None
         if twin is None:
             continue
-        told = [text.replace("first", "other") for text in unpaired(twin.entries, one.entries)]
+        told = [text.replace("first", "other") for text in unpaired(twin.entries(), one.entries())]
         other = f"; held against {_name(twin.folder, root)}: {'; '.join(told)}" if told else ""
         for place in wrong:
             finding = one.findings[place]

@@ -10,7 +10,7 @@ from evalkit.leaderboard.report.answers import StoredAnswers
 from evalkit.leaderboard.report.audio import AudioFinder
 from evalkit.leaderboard.report.breakdown import confusion, slicings, status_counts
 from evalkit.leaderboard.report.samples import shown_samples
-from evalkit.leaderboard.values import interval_text, metric_label, value_text
+from evalkit.leaderboard.values import interval_text, metric_label, metric_name, value_text
 from evalkit.results import MetricValue
 from evalkit.scoring import ScoringSpec, measure
 from evalkit.scoring.score import predict
@@ -37,6 +37,7 @@ def render_report(answers: StoredAnswers, task: Task | None, *, samples: int = S
         summary=run.task.get("meta", {}).get("summary", ""),
         warnings=_warnings(answers),
         metrics=[_metric(name, answers.metrics[name]) for name in _order(answers.metrics, spec)],
+        ways=_ways(answers.metrics),
         main=metric_label(key, measured.metric.higher_is_better),
         facts=_facts(answers),
         statuses=status_counts(predictions),
@@ -77,16 +78,22 @@ def _order(metrics: Mapping[str, MetricValue], spec: ScoringSpec) -> list[str]:
     return [key for key in listed if key in metrics]
 
 
-def _metric(key: str, value: MetricValue) -> tuple[str, str, str, str]:
-    """Name, value, interval, and how that was made."""
-    over = f" over {value.clusters} clusters" if value.clusters else ""
-    how = "; ".join(part for part in (value.method + over if value.method else "", value.note) if part)
-    return (
-        metric_label(key, value.higher_is_better),
-        value_text(key, value.value),
-        interval_text(key, value),
-        how,
-    )
+def _metric(key: str, value: MetricValue) -> tuple[str, str, str]:
+    label = metric_label(key, value.higher_is_better)
+    return label, value_text(key, value.value), interval_text(key, value)
+
+
+def _ways(metrics: Mapping[str, MetricValue]) -> list[str]:
+    """How the intervals were made, each way once with the metrics it is that of."""
+    ways: dict[str, list[str]] = {}
+    for key, value in metrics.items():
+        over = f" over {value.clusters} clusters" if value.clusters else ""
+        how = "; ".join(part for part in (value.method + over if value.method else "", value.note) if part)
+        if how:
+            ways.setdefault(how, []).append(metric_name(key))
+    if len(ways) == 1:
+        return [f"Intervals: {how}." for how in ways]
+    return [f"Interval of {', '.join(names)}: {how}." for how, names in ways.items()]
 
 
 def _facts(answers: StoredAnswers) -> list[tuple[str, str]]:

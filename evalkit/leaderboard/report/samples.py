@@ -18,7 +18,7 @@ from evalkit.results import JournalEntry, Prediction
 from evalkit.scoring import Measured
 from evalkit.stats.reducers import Vector
 
-MAX_TEXT = 4_000
+MAX_TEXT = 2_000
 MAX_UNITS = 1_500
 
 
@@ -64,7 +64,7 @@ def shown_samples(
     values = sample_values(measured.scorer, measured.statistics)
     chosen: dict[int, str] = {}
     for group, order in (
-        ("worst", _worst(key, predictions, values, higher=measured.metric.higher_is_better)),
+        ("worst", _worst(key, predictions, measured, values)),
         ("failed", _shuffled([at for at, one in enumerate(predictions) if one.status != "ok"], predictions)),
         ("random", _shuffled(range(len(predictions)), predictions)),
     ):
@@ -72,25 +72,29 @@ def shown_samples(
             chosen[place] = group
     rate = measured.metric if isinstance(measured.metric, EditRate) else None
     return [
-        _shown(group, predictions[place], rate, _value(key, values, place), audio)
+        _shown(group, predictions[place], rate, _value(key, measured, values, place), audio)
         for place, group in chosen.items()
     ]
 
 
-def _worst(key: str, predictions: Sequence[Prediction], values: Vector | None, *, higher: bool) -> list[int]:
-    """Places from the worst on; samples on which the metric has its best value are not among them."""
+def _worst(
+    key: str, predictions: Sequence[Prediction], measured: Measured, values: Vector | None
+) -> list[int]:
+    """Places from the worst on; samples on which the metric has its best value are not among them.
+
+    Of two with the same rate the one with more errors is worse, of two wrong choices the surer one.
+    """
     if values is None:
         return []
-    badness = -values if higher else values
+    badness = -values if measured.metric.higher_is_better else values
+    errors = measured.statistics[:, 0] if isinstance(measured.metric, EditRate) else np.zeros(len(values))
     flawed = [place for place, value in enumerate(values) if quality(key, float(value)) != 1.0]
-    return sorted(
-        flawed,
-        key=lambda place: (
-            -badness[place],
-            -_margin(predictions[place].entry),
-            _chance(predictions[place].entry),
-        ),
-    )
+
+    def order(place: int) -> tuple[float, float, float, bytes]:
+        entry = predictions[place].entry
+        return -badness[place], -errors[place], -_margin(entry), _chance(entry)
+
+    return sorted(flawed, key=order)
 
 
 def _margin(entry: JournalEntry) -> float:
@@ -112,8 +116,13 @@ def _chance(entry: JournalEntry) -> bytes:
     return hashlib.sha256(f"{entry.repeat}:{entry.id}".encode("utf-8", "surrogatepass")).digest()
 
 
-def _value(key: str, values: Vector | None, place: int) -> str:
-    return "" if values is None else f"{metric_name(key)} {value_text(key, float(values[place]))}"
+def _value(key: str, measured: Measured, values: Vector | None, place: int) -> str:
+    if values is None:
+        return ""
+    value = float(values[place])
+    if not isinstance(measured.metric, EditRate) and set(np.unique(values)) <= {0.0, 1.0}:
+        return "right" if value == 1.0 else "wrong"
+    return f"{metric_name(key)} {value_text(key, value)}"
 
 
 def _shown(
@@ -121,26 +130,28 @@ def _shown(
 ) -> Shown:
     entry, response = prediction.entry, prediction.entry.response
     edits = _edits(rate, entry, prediction.answer) if rate else ()
-    facts = [(name, str(field)) for name, field in entry.fields.items() if field is not None]
+    glue = " " if rate is None or rate.split is words else ""
+    told = (None, *entry.references)
+    facts = [(name, str(field)) for name, field in entry.fields.items() if field not in told]
     facts += [("length", f"{entry.seconds:.1f} s")] if entry.seconds > 0 else []
     facts += [("cluster", entry.cluster)] if entry.cluster else []
     facts += [("tokens", str(response.output_tokens))] if response.output_tokens else []
     facts += [("ended by", response.finish_reason)] if response.finish_reason != "stop" else []
     return Shown(
-        group,
-        entry.id if not entry.repeat else f"{entry.id} (repeat {entry.repeat})",
-        prediction.status,
-        tuple(_short(text) for text in entry.references),
-        None if prediction.answer is None else _short(prediction.answer),
-        _short(response.text or ""),
-        _short(response.error or ""),
-        value,
-        _counts(edits),
-        edits,
-        " " if rate is None or rate.split is words else "",
-        _choices(prediction),
-        tuple((name, _short(field)) for name, field in facts),
-        audio.clips(entry),
+        group=group,
+        name=entry.id if not entry.repeat else f"{entry.id} (repeat {entry.repeat})",
+        status=prediction.status,
+        references=tuple(_short(text) for text in entry.references),
+        answer=None if prediction.answer is None else _short(prediction.answer),
+        response=_short(response.text or ""),
+        error=_short(response.error or ""),
+        value=value,
+        counts=_counts(edits, "words" if glue else "characters"),
+        edits=edits,
+        glue=glue,
+        choices=_choices(prediction),
+        facts=tuple((name, _short(field)) for name, field in facts),
+        clips=audio.clips(entry),
     )
 
 
@@ -151,14 +162,14 @@ def _edits(rate: EditRate, entry: JournalEntry, answer: str | None) -> tuple[Edi
     return edits if sum(len(edit.reference) + len(edit.answer) for edit in edits) <= MAX_UNITS else ()
 
 
-def _counts(edits: Sequence[Edit]) -> str:
+def _counts(edits: Sequence[Edit], units: str) -> str:
     if not edits:
         return ""
     kinds = {"replace": "substituted", "delete": "deleted", "insert": "inserted"}
     found = {kind: sum(edit.errors for edit in edits if edit.kind == kind) for kind in kinds}
     parts = [f"{number} {kinds[kind]}" for kind, number in found.items() if number]
     total = sum(len(edit.reference) for edit in edits)
-    return f"{', '.join(parts) or 'no error'} of {total}"
+    return f"{', '.join(parts) or 'no error'} of {total} {units}"
 
 
 def _choices(prediction: Prediction) -> tuple[Choice, ...]:

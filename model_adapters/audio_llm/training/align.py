@@ -38,7 +38,9 @@ class CtcHead(nn.Module):
         return scores
 
 
-def ctc_loss(head: CtcHead, projected: Projected, lengths: Sequence[int], targets: Sequence[Tensor]) -> Tensor:
+def ctc_loss(
+    head: CtcHead, projected: Projected, lengths: Sequence[int], targets: Sequence[Tensor]
+) -> Tensor:
     """Mean CTC loss over the clips whose frames are `projected`, one after the other.
 
     CTC's backward pass costs time in proportion to the alphabet, so all symbols that do not occur in the

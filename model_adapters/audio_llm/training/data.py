@@ -51,7 +51,9 @@ def read_examples(
         encode = _encoder(tokenizer, task, template)
         found = [encode(index, sample) for sample in open_samples(clips)]
         if not found:
-            raise ValueError(f"training data {path} has no samples; take it out of the recipe or build it again")
+            raise ValueError(
+                f"training data {path} has no samples; take it out of the recipe or build it again"
+            )
         examples += found
     return examples
 

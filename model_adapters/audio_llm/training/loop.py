@@ -112,7 +112,9 @@ def _resume(stage: Stage, optimizer: torch.optim.Optimizer, recipe: Recipe, fold
         return 0
     state: Mapping[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     if state["made_by"] != recipe.model_dump_json():
-        raise ValueError(f"{path} was made by another recipe; choose another --output, or delete it to start over")
+        raise ValueError(
+            f"{path} was made by another recipe; choose another --output, or delete it to start over"
+        )
     for name, module in stage.modules.items():
         module.load_state_dict(state["modules"][name], strict=False)
     optimizer.load_state_dict(state["optimizer"])

@@ -16,6 +16,8 @@ from model_adapters.audio_llm.training.data import Example, mixture
 from model_adapters.audio_llm.training.loop import Group, Loss, Stage
 from model_adapters.audio_llm.training.recipe import Recipe
 
+CHUNK = 4
+
 
 def add_lora(llm: Any, config: LoraConfig, seed: int) -> None:
     """Trainable low-rank adapters, in fp32, on every linear layer of the LLM's blocks."""
@@ -83,19 +85,27 @@ def answer_losses(
         joined.append(
             torch.cat([*(p.to(embed.weight.dtype) for p in parts), embed(_ids(example.answer, device))])
         )
-    # Kernels are compiled once a shape: few different lengths keep that cheap.
-    padded, mask = pad(joined, left=False, multiple=16)
-    hidden = llm.model(inputs_embeds=padded, attention_mask=mask).last_hidden_state
+    hidden: list[Tensor] = []
     rows: list[int] = []
-    places: list[int] = []
-    for row, (example, sequence) in enumerate(zip(batch, joined, strict=True)):
-        start = len(sequence) - len(example.answer) - 1
-        rows += [row] * len(example.answer)
-        places += range(start, start + len(example.answer))
-    logits = llm.lm_head(hidden[rows, places])
-    answers = _ids([t for e in batch for t in e.answer], device)
-    losses = nn.functional.cross_entropy(logits, answers, reduction="none")
+    for chunk in _by_length(joined):
+        # Kernels are compiled once a shape: few different lengths keep that cheap.
+        padded, mask = pad([joined[row] for row in chunk], left=False, multiple=16)
+        out = llm.model(inputs_embeds=padded, attention_mask=mask).last_hidden_state
+        for place, row in enumerate(chunk):
+            count = len(batch[row].answer)
+            start = len(joined[row]) - count - 1
+            hidden.append(out[place, start : start + count])
+            rows += [row] * count
+    order = dict.fromkeys(rows)
+    answers = _ids([token for row in order for token in batch[row].answer], device)
+    losses = nn.functional.cross_entropy(llm.lm_head(torch.cat(hidden)), answers, reduction="none")
     return losses, torch.tensor(rows, device=device), projected
+
+
+def _by_length(sequences: Sequence[Tensor]) -> list[list[int]]:
+    """Rows in chunks of like length: tasks differ so much that a common padding would be half the work."""
+    order = sorted(range(len(sequences)), key=lambda row: len(sequences[row]))
+    return [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
 
 
 def _ids(tokens: Sequence[int], device: torch.device) -> Tensor:
