@@ -24,8 +24,8 @@ from evalkit.model import (
     Response,
 )
 from model_adapters import whisper
-from model_adapters.audio_llm import llm
-from model_adapters.audio_llm.loading import pick_device, pick_dtype
+from model_adapters.audio_llm import answers, llm
+from model_adapters.audio_llm.loading import count_stored, pick_device, pick_dtype
 from model_adapters.audio_llm.prompt import render
 from model_adapters.backbone import resolve
 from model_adapters.whisper import Recogniser, Recording
@@ -76,33 +76,13 @@ class TranscriptLLM:
         return Prepared(request, Inputs(given, tuple(heard), choices), 1 + len(heard))
 
     def generate(self, batch: Sequence[Prepared]) -> list[Response]:
-        prompts = self._prompts(batch)
         settings = batch[0].request.settings
-        answers = llm.decode(self._llm, prompts, settings, self._stop_tokens)
-        return [
-            Response(
-                text=self._tokenizer.decode(tokens, skip_special_tokens=True),
-                finish_reason="length" if len(tokens) >= settings.max_new_tokens else "stop",
-                input_tokens=len(prompt),
-                output_tokens=len(tokens),
-            )
-            for prompt, tokens in zip(prompts, answers, strict=True)
-        ]
+        prompts = self._prompts(batch)
+        return answers.generated(self._llm, self._tokenizer, prompts, settings, self._stop_tokens)
 
     def score_choices(self, batch: Sequence[Prepared]) -> list[Response]:
-        responses = []
-        for prompt, prepared in zip(self._prompts(batch), batch, strict=True):
-            tokens = [torch.tensor(choice, device=prompt.device) for choice in prepared.payload.choices]
-            scores = llm.continuation_logprobs(self._llm, [prompt] * len(tokens), tokens)
-            responses.append(
-                Response(
-                    choice_logprobs=tuple(scores.tolist()),
-                    choice_tokens=tuple(map(len, tokens)),
-                    finish_reason="choices",
-                    input_tokens=len(prompt),
-                )
-            )
-        return responses
+        choices = [prepared.payload.choices for prepared in batch]
+        return answers.weighed(self._llm, self._prompts(batch), choices)
 
     @torch.inference_mode()
     def _prompts(self, batch: Sequence[Prepared]) -> list[Tensor]:
@@ -136,20 +116,23 @@ def load(card: Card, options: LoadOptions) -> TranscriptLLM:
     `--model-args transcript=task` (what the task gives where it does, else Whisper's; the default) or
     `transcript=whisper` (Whisper's everywhere).
     """
+    known = info(card, options)
+    device, dtype = torch.device(known.device), getattr(torch, known.dtype)
+    backbone = resolve(options.backbone)
+    model, tokenizer = llm.load_llm(backbone.llm, dtype, device)
+    return TranscriptLLM(Recogniser(backbone.whisper, dtype, device), model, tokenizer, known)
+
+
+def info(card: Card, options: LoadOptions) -> ModelInfo:
+    """Entry point `transcript` of the group `evalkit.infos`: what is known without loading the weights."""
+    whisper.check_options(card, options, "transcript")
     source = options.args.get("transcript", "task")
-    unknown = sorted(set(options.args) - {"transcript"})
-    if unknown or card.config:
-        what = f"--model-args {', '.join(unknown)}" if unknown else f"config ({card.path.name})"
-        raise ValueError(f"{card.name} does not know the {what}; it takes --model-args transcript=... alone")
     if source not in HINTS:
         raise ValueError(f"--model-args transcript={source}: expected {' or '.join(HINTS)}")
     device = pick_device(options.device)
-    dtype = pick_dtype(options.dtype, device)
     backbone = resolve(options.backbone)
-    model, tokenizer = llm.load_llm(backbone.llm, dtype, device)
-    recogniser = Recogniser(backbone.whisper, dtype, device)
-    parameters = sum(weight.numel() for weight in model.parameters())
-    info = ModelInfo(
+    parameters = count_stored(backbone.llm, "")
+    return ModelInfo(
         name=card.name,
         fingerprint=whisper.fingerprint(
             code=[CODE_VERSION, whisper.CODE_VERSION],
@@ -158,13 +141,12 @@ def load(card: Card, options: LoadOptions) -> TranscriptLLM:
             in_place=IN_PLACE,
         ),
         device=str(device),
-        dtype=str(dtype).removeprefix("torch."),
+        dtype=str(pick_dtype(options.dtype, device)).removeprefix("torch."),
         parameters=parameters,
         active_parameters=parameters,
         sources=backbone.sources,
         hints=HINTS[source],
     )
-    return TranscriptLLM(recogniser, model, tokenizer, info)
 
 
 def fetch(card: Card, options: LoadOptions) -> None:

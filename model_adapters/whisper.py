@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from evalkit.model import Audio, Card, LoadOptions, ModelInfo, Prepared, Request, Response
-from model_adapters.audio_llm.encoder import MAX_WINDOW, RATE, windows
-from model_adapters.audio_llm.loading import pick_device, pick_dtype
+from model_adapters.audio_llm.answers import until
+from model_adapters.audio_llm.encoder import MAX_WINDOW, RATE, check_audio, windows
+from model_adapters.audio_llm.loading import count_stored, pick_device, pick_dtype
 from model_adapters.backbone import resolve
 
 # Part of the fingerprint: raise it whenever a change here changes a transcript.
@@ -55,20 +55,16 @@ class Recogniser:
 
         logging.disable_progress_bar()
         self._processor = WhisperProcessor.from_pretrained(folder)
+        self._languages = languages(folder)
         model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=dtype)
         model.generation_config.max_length = None  # new tokens are limited instead
         self.model: Any = model.requires_grad_(False).eval().to(device)
 
     def recording(self, audio: Audio, language: str | None) -> Recording:
         """Raises ValueError for audio or a language that Whisper cannot take."""
-        if audio.rate != RATE:
-            raise ValueError(f"audio of {audio.rate} Hz; Whisper takes {RATE} Hz")
-        if not len(audio.samples):
-            raise ValueError("audio with no samples")
-        if not np.isfinite(audio.samples).all():
-            raise ValueError("audio with NaN or infinite samples")
+        check_audio(audio)
         if language is not None:
-            self.check_language(language)
+            check_language(language, self._languages)
         extractor = self._processor.feature_extractor
         mels = [
             extractor(cut, sampling_rate=RATE, return_tensors="pt", max_length=MAX_WINDOW).input_features[0]
@@ -76,27 +72,21 @@ class Recogniser:
         ]
         return Recording(tuple(mels), language)
 
-    def check_language(self, language: str) -> None:
-        known = self.model.generation_config.lang_to_id
-        if f"<|{language}|>" not in known:
-            codes = ", ".join(sorted(token.strip("<|>") for token in known))
-            raise ValueError(f"Whisper knows no language {language!r}; it knows {codes}")
-
     def transcribe(self, recordings: Sequence[Recording], max_new_tokens: int) -> list[Transcript]:
         """One transcript for each recording, at most `max_new_tokens` for each of its windows."""
         mels = [mel for one in recordings for mel in one.mels]
         if not mels:
             return [Transcript("", 0, cut=False) for _ in recordings]
-        languages = [one.language for one in recordings for _ in one.mels]
-        heard = iter(self._decode(torch.stack(mels), languages, max_new_tokens))
+        spoken = [one.language for one in recordings for _ in one.mels]
+        heard = iter(self._decode(torch.stack(mels), spoken, max_new_tokens))
         return [_joined([next(heard) for _ in one.mels]) for one in recordings]
 
     @torch.inference_mode()
-    def _decode(self, mels: Tensor, languages: Sequence[str | None], max_new_tokens: int) -> list[Transcript]:
+    def _decode(self, mels: Tensor, spoken: Sequence[str | None], max_new_tokens: int) -> list[Transcript]:
         from transformers import GenerationMixin
 
         encoded = self.model.get_encoder()(mels.to(self.model.device, self.model.dtype))
-        prompts = self._prompts(encoded, languages)
+        prompts = self._prompts(encoded, spoken)
         room = self.model.config.max_target_positions - prompts.shape[1]
         config = copy(self.model.generation_config)
         config.max_new_tokens = min(max_new_tokens, room)
@@ -106,10 +96,10 @@ class Recogniser:
         )
         return [self._transcript(row) for row in rows[:, prompts.shape[1] :].tolist()]
 
-    def _prompts(self, encoded: Any, languages: Sequence[str | None]) -> Tensor:
+    def _prompts(self, encoded: Any, spoken: Sequence[str | None]) -> Tensor:
         """Decoder prompts [n, 4]: start, language, task, no timestamps."""
         config = self.model.generation_config
-        chosen = [config.lang_to_id[f"<|{one}|>"] if one else None for one in languages]
+        chosen = [config.lang_to_id[f"<|{one}|>"] if one else None for one in spoken]
         if None in chosen:
             detected = self.model.detect_language(encoder_outputs=encoded, generation_config=config).tolist()
             chosen = [one or found for one, found in zip(chosen, detected, strict=True)]
@@ -153,50 +143,73 @@ class WhisperASR:
         """Several recordings in one request are transcribed one after the other, a line each."""
         recordings = [one for prepared in batch for one in prepared.payload]
         heard = iter(self.recogniser.transcribe(recordings, batch[0].request.settings.max_new_tokens))
-        return [_response([next(heard) for _ in prepared.payload]) for prepared in batch]
+        return [_response(prepared.request, [next(heard) for _ in prepared.payload]) for prepared in batch]
 
     def score_choices(self, batch: Sequence[Prepared]) -> list[Response]:
         raise ValueError(f"{self.info.name} transcribes speech: it cannot weigh choices")
 
 
-def _response(transcripts: Sequence[Transcript]) -> Response:
+def _response(request: Request, transcripts: Sequence[Transcript]) -> Response:
+    text, stopped = until("\n".join(one.text for one in transcripts), request.settings.stop)
     return Response(
-        text="\n".join(one.text for one in transcripts),
-        finish_reason="length" if any(one.cut for one in transcripts) else "stop",
+        text=text,
+        finish_reason="length" if any(one.cut for one in transcripts) and not stopped else "stop",
         output_tokens=sum(one.tokens for one in transcripts),
     )
 
 
 def load(card: Card, options: LoadOptions) -> WhisperASR:
     """Entry point `whisper` of the group `evalkit.models`. `--model-args language=en` fixes the language."""
-    unknown = sorted(set(options.args) - {"language"})
-    if unknown or card.config:
-        what = f"--model-args {', '.join(unknown)}" if unknown else f"config ({card.path.name})"
-        raise ValueError(f"{card.name} does not know the {what}; it takes --model-args language=CODE alone")
+    known = info(card, options)
+    folder = resolve(options.backbone).whisper
+    recogniser = Recogniser(folder, getattr(torch, known.dtype), torch.device(known.device))
+    return WhisperASR(recogniser, known, options.args.get("language"))
+
+
+def info(card: Card, options: LoadOptions) -> ModelInfo:
+    """Entry point `whisper` of the group `evalkit.infos`: what is known without loading the weights."""
+    check_options(card, options, "language")
     language = options.args.get("language")
     device = pick_device(options.device)
-    dtype = pick_dtype(options.dtype, device)
     backbone = resolve(options.backbone)
-    recogniser = Recogniser(backbone.whisper, dtype, device)
     if language is not None:
-        recogniser.check_language(language)
-    parameters = sum(weight.numel() for weight in recogniser.model.parameters())
-    info = ModelInfo(
+        check_language(language, languages(backbone.whisper))
+    parameters = count_stored(backbone.whisper, "")
+    return ModelInfo(
         name=card.name,
         fingerprint=fingerprint(code=CODE_VERSION, backbone=backbone.fingerprint, language=language),
         device=str(device),
-        dtype=str(dtype).removeprefix("torch."),
+        dtype=str(pick_dtype(options.dtype, device)).removeprefix("torch."),
         parameters=parameters,
         active_parameters=parameters,
         sources=backbone.sources,
         hints=() if language else ("language",),
     )
-    return WhisperASR(recogniser, info, language)
 
 
 def fetch(card: Card, options: LoadOptions) -> None:
     """Entry point `whisper` of the group `evalkit.fetchers`."""
     resolve(options.backbone)
+
+
+def languages(folder: Path) -> frozenset[str]:
+    """The codes of the languages that the Whisper in `folder` knows."""
+    config = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+    return frozenset(token.strip("<|>") for token in config["lang_to_id"])
+
+
+def check_language(language: str, known: Collection[str]) -> None:
+    if language not in known:
+        raise ValueError(f"Whisper knows no language {language!r}; it knows {', '.join(sorted(known))}")
+
+
+def check_options(card: Card, options: LoadOptions, known: str) -> None:
+    """Raises ValueError for a card with a config and for `--model-args` other than the `known` one."""
+    if card.config:
+        raise ValueError(f"{card.name} takes no config, but {card.path.name} has some")
+    unknown = sorted(set(options.args) - {known})
+    if unknown:
+        raise ValueError(f"{card.name} takes no --model-args {unknown[0]}=, only {known}=")
 
 
 def fingerprint(**identity: Any) -> str:

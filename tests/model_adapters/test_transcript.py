@@ -21,7 +21,7 @@ from evalkit.model import (
     Request,
 )
 from model_adapters.backbone import Backbone
-from model_adapters.transcript import TranscriptLLM, load
+from model_adapters.transcript import TranscriptLLM, info, load
 from model_adapters.whisper import Recogniser
 
 RATE = 16_000
@@ -105,22 +105,22 @@ def test_audio_that_whisper_cannot_take_is_refused(model: TranscriptLLM) -> None
 def test_its_fingerprint_covers_where_transcripts_come_from(backbone: Backbone) -> None:
     card = resolve_model("transcript")
     task, same, whisper = (
-        load(card, LoadOptions(args=args)).info
-        for args in ({}, {"transcript": "task"}, {"transcript": "whisper"})
+        info(card, LoadOptions(args=args)) for args in ({}, {"transcript": "task"}, {"transcript": "whisper"})
     )
     assert task == same
     assert task.fingerprint != whisper.fingerprint
     assert (task.hints, whisper.hints) == (("transcripts", "language"), ("language",))
     assert task.sources == backbone.sources
+    assert load(card, LoadOptions()).info == task
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         ({"transcript": "mine"}, "--model-args transcript=mine: expected task or whisper"),
-        ({"language": "en"}, "does not know the --model-args language; it takes --model-args transcript"),
+        ({"language": "en"}, "transcript takes no --model-args language=, only transcript="),
     ],
 )
 def test_model_args_that_mean_nothing_are_refused(args: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        load(resolve_model("transcript"), LoadOptions(args=args))
+        info(resolve_model("transcript"), LoadOptions(args=args))

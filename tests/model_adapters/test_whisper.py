@@ -25,7 +25,7 @@ from evalkit.model import (
 )
 from evalkit.tasks.schema import AudioRef
 from model_adapters.backbone import Backbone
-from model_adapters.whisper import Recogniser, WhisperASR, load
+from model_adapters.whisper import Recogniser, WhisperASR, info, load
 
 RATE = 16_000
 TASKS = Path(__file__).parents[2] / "tasks/mini/data"
@@ -108,6 +108,11 @@ def test_more_than_30_seconds_are_heard_window_by_window(model: WhisperASR, clip
     assert model.generate([prepared])[0].text == "Agent logged off. Thank you."
 
 
+def test_a_stop_string_ends_the_answer(model: WhisperASR, clips: Any) -> None:
+    (samples,) = clips(1)
+    assert texts(model, ask(audio(samples), stop=(" off", "!"))) == ["Agent logged"]
+
+
 def test_the_limit_of_new_tokens_cuts_a_transcript(model: WhisperASR, clips: Any) -> None:
     (samples,) = clips(1)
     (cut,) = model.generate([model.prepare(ask(audio(samples), max_new_tokens=2))])
@@ -122,7 +127,7 @@ def test_the_limit_of_new_tokens_cuts_a_transcript(model: WhisperASR, clips: Any
         (replace(ask(audio(np.zeros(RATE))), choices=("yes", "no")), "cannot weigh choices"),
         (ask(audio(np.zeros(RATE)), do_sample=True), "decodes greedily: it cannot sample"),
         (ask(), "there is no audio to hear"),
-        (ask(audio(np.zeros(RATE), rate=8_000)), "audio of 8000 Hz; Whisper takes 16000 Hz"),
+        (ask(audio(np.zeros(RATE), rate=8_000)), "audio of 8000 Hz; this model takes 16000 Hz"),
         (ask(audio([])), "no samples"),
         (ask(audio([0.0, float("nan")])), "NaN or infinite"),
         (ask(audio(np.zeros(RATE)), language="klingon"), "knows no language 'klingon'; it knows .*, en,"),
@@ -136,19 +141,22 @@ def test_what_it_cannot_do_is_refused_with_a_reason(
         model.prepare(request_)
 
 
-def test_the_card_loads_it_and_its_fingerprint_covers_the_language(backbone: Backbone) -> None:
+def test_its_fingerprint_covers_the_language_and_is_known_before_it_is_loaded(backbone: Backbone) -> None:
     card = resolve_model("whisper_base")
-    plain, english = (load(card, LoadOptions(args=args)).info for args in ({}, {"language": "en"}))
+    plain, english = (info(card, LoadOptions(args=args)) for args in ({}, {"language": "en"}))
     assert plain.fingerprint != english.fingerprint
     assert (plain.hints, english.hints) == (("language",), ())
-    assert (plain.name, plain.dtype, plain.parameters) == ("whisper_base", "float32", 72_593_920)
     assert plain.sources == backbone.sources
+    loaded = load(card, LoadOptions())
+    assert loaded.info == plain
+    parameters = sum(weight.numel() for weight in loaded.recogniser.model.parameters())
+    assert plain.parameters == plain.active_parameters == parameters
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ({"langauge": "en"}, "does not know the --model-args langauge; it takes --model-args language=CODE"),
+        ({"langauge": "en"}, "whisper_base takes no --model-args langauge=, only language="),
         ({"language": "english"}, "knows no language 'english'"),
     ],
 )
@@ -156,4 +164,4 @@ def test_model_args_that_mean_nothing_are_refused(
     backbone: Backbone, args: dict[str, str], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        load(resolve_model("whisper_base"), LoadOptions(args=args))
+        info(resolve_model("whisper_base"), LoadOptions(args=args))
