@@ -16,8 +16,9 @@ SHARPS = "FCGDAEB"
 # Sharps of the major key on each note; a mode shifts them.
 MAJOR = {"C": 0, "G": 1, "D": 2, "A": 3, "E": 4, "B": 5, "F": -1, "Bb": -2, "Eb": -3, "Ab": -4}
 MODES = {"": 0, "maj": 0, "m": -3, "min": -3, "dor": -2, "mix": -1, "lyd": 1, "phr": -4}
-BEAT = {"C|": 2, "C": 1, "2/4": 1, "4/4": 1, "6/8": Fraction(3, 2), "9/8": Fraction(3, 2)}
-BAR = {"C|": 4, "C": 4, "2/4": 2, "4/4": 4, "6/8": 3, "9/8": Fraction(9, 2)}
+# Quarter notes in a beat and in a bar.
+BEAT = {m: Fraction(n, 2) for m, n in {"C|": 4, "C": 2, "2/4": 2, "4/4": 2, "6/8": 3, "9/8": 3}.items()}
+BAR = {m: Fraction(n, 2) for m, n in {"C|": 8, "C": 8, "2/4": 4, "4/4": 8, "6/8": 6, "9/8": 9}.items()}
 TOKEN = re.compile(
     r"(?P<bar>\|[\]|:\d]*|:+\|?[\]|]*)"
     r"|\((?P<tuplet>[23])"

@@ -61,7 +61,9 @@ def collect(store: Store) -> Iterator[tuple[str, Clip]]:
 
 def build(store: Store) -> tuple[list[Clip], list[Clip], list[Clip]]:
     """(test, train, unused): test voices with test phrases, train voices with train phrases, the rest."""
-    test, train, unused = [], [], []
+    test: list[Clip] = []
+    train: list[Clip] = []
+    unused: list[Clip] = []
     for side, clip in collect(store):
         voice_side = "test" if heldout.is_test(clip.group) else "train"
         chosen = unused if side != voice_side else test if side == "test" else train

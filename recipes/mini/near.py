@@ -31,7 +31,7 @@ def sketch(x: Wave, bands: int = 24, columns: int = 24) -> NDArray[np.float32]:
     at = np.linspace(0, len(banded) - 1, columns)
     fixed = np.stack([np.interp(at, np.arange(len(banded)), b) for b in banded.T])
     fixed = (fixed - fixed.mean()).ravel()
-    return (fixed / max(float(np.linalg.norm(fixed)), 1e-9)).astype(np.float32)
+    return np.asarray(fixed / max(float(np.linalg.norm(fixed)), 1e-9), dtype=np.float32)
 
 
 def correlation(a: Wave, b: Wave) -> float:

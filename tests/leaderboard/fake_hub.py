@@ -14,10 +14,12 @@ from typing import Any
 
 @dataclass
 class Hub:
-    """What it was sent. refusal: an HTTP status that it answers everything with."""
+    """What it was sent. earlier: files it has already; refusal: a status that it answers everything with."""
 
     url: str = ""
     refusal: int = 0
+    earlier: tuple[str, ...] = ()
+    deleted: list[str] = field(default_factory=list)
     created: list[dict[str, Any]] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
     files: dict[str, bytes] = field(default_factory=dict)
@@ -34,10 +36,13 @@ def serving() -> Iterator[Hub]:
 
         def do_GET(self) -> None:
             self._read()
-            if "/revision/" in self.path or self.path.startswith("/api/datasets/"):
-                self._answer(200, {"id": "me/records", "sha": "0" * 40, "siblings": [], "private": False})
+            if hub.refusal:
+                self._answer(hub.refusal, {"error": "not for you"})
+            elif "/tree/" in self.path:
+                here = [{"type": "file", "path": path, "oid": "0" * 40, "size": 1} for path in hub.earlier]
+                self._answer(200, here)
             else:
-                self._answer(404, {})
+                self._answer(200, {"id": "me/records", "sha": "0" * 40, "siblings": [], "private": False})
 
         def do_POST(self) -> None:
             body = self._read()
@@ -59,7 +64,9 @@ def serving() -> Iterator[Hub]:
 
         def _commit(self, body: bytes) -> None:
             for line in map(json.loads, body.splitlines()):
-                if line["key"] == "file":
+                if line["key"] == "deletedFile":
+                    hub.deleted.append(line["value"]["path"])
+                elif line["key"] == "file":
                     hub.files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
             address = f"{hub.url}/datasets/me/records/commit/{'0' * 40}"
             self._answer(200, {"success": True, "commitOid": "0" * 40, "commitUrl": address})

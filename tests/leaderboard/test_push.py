@@ -64,10 +64,12 @@ def test_other_addresses_are_refused(address: str) -> None:
 def test_a_push_makes_the_dataset_and_sends_what_was_published_and_nothing_else(
     runs: Path, tmp_path: Path
 ) -> None:
-    folder = publish(find_runs([runs]), tmp_path / "results").folder
+    folder = publish(find_runs([runs / "moe"]), tmp_path / "results").folder
     (folder / "private-notes.txt").write_text("mine")
     (folder / "moe" / "weights.bin").write_bytes(b"mine")
+    stale = "sub/moe/words@00000000/result.json"
     with serving() as hub:
+        hub.earlier = (stale, "sub/someone-elses.txt", "moe/words@00000000/result.json")
         done = pushed(hub, folder, "hf://datasets/me/records@branch/sub", tmp_path / "cache")
     assert done.returncode == 0, done.stderr
     assert "/datasets/me/records/commit/" in done.stdout
@@ -82,11 +84,12 @@ def test_a_push_makes_the_dataset_and_sends_what_was_published_and_nothing_else(
         if path.name not in ("private-notes.txt", "weights.bin")
     }
     assert hub.files == expected
+    assert hub.deleted == [stale]
     assert "Bearer hf_test" in hub.tokens
 
 
 def test_what_the_hub_refuses_and_a_hub_that_is_not_there_are_one_message(runs: Path, tmp_path: Path) -> None:
-    folder = publish(find_runs([runs]), tmp_path / "results").folder
+    folder = publish(find_runs([runs / "moe"]), tmp_path / "results").folder
     with serving() as hub:
         hub.refusal = 403
         refused = pushed(hub, folder, "hf://datasets/me/records", tmp_path / "cache")
@@ -100,7 +103,7 @@ def test_what_the_hub_refuses_and_a_hub_that_is_not_there_are_one_message(runs: 
 
 
 def test_a_folder_that_does_not_hold_is_not_pushed(runs: Path, tmp_path: Path) -> None:
-    folder = publish(find_runs([runs]), tmp_path / "results").folder
+    folder = publish(find_runs([runs / "moe"]), tmp_path / "results").folder
     [path] = (folder / "moe").glob("words@*/result.json")
     record = json.loads(path.read_text())
     record["n"] = 25

@@ -81,8 +81,6 @@ def test_told_heard_and_without_audio_share_a_batch(model: TranscriptLLM, clips:
     requests = [ask(audio(clip)), ask(HUM, transcripts=("Watch it! " * 9,)), ask()]
     for one, together in zip(requests, scores(model, *requests), strict=True):
         assert together == pytest.approx(scores(model, one)[0], abs=2e-3)
-    prepared = [model.prepare(replace(one, choices=())) for one in requests]
-    assert model.generate(prepared) == [model.generate([one])[0] for one in prepared]
 
 
 def test_text_is_answered_within_the_limit(model: TranscriptLLM) -> None:
