@@ -141,8 +141,10 @@ def import_model(source: Path, name: str, loader: str, mapping: Path | None) -> 
     taken = [path for known, path in _card_files() if known == name]
     if taken:
         raise ValueError(f"a model called {name!r} exists: {taken[0]}; choose another name with --as")
-    report = _entry_point(IMPORTERS, loader, "importer")(source, name, imported_models_dir(), mapping)
-    return imported_models_dir() / name / "card.yaml", str(report)
+    folder = imported_models_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    report = _entry_point(IMPORTERS, loader, "importer")(source, name, folder, mapping)
+    return folder / name / "card.yaml", str(report)
 
 
 def train_model(

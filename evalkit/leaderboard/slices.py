@@ -15,8 +15,8 @@ _SECONDS = (1, 2, 5, 10, 30)
 def slices(entries: Sequence[JournalEntry], by: str) -> dict[str, list[int]]:
     """The places of the entries of every slice, in the order of the values; none if no entry has `by`.
 
-    by: `label` (the first reference), `duration` (of the audio, in seconds), or a field that the journal
-    keeps. ValueError for more than 50 different values, which are no slices.
+    by: `label` (the first reference, where there are choices), `duration` (of the audio, in seconds), or a
+    field that the journal keeps. ValueError for more than 50 different values, which are no slices.
     """
     places: dict[str, list[int]] = {}
     for place, entry in enumerate(entries):
@@ -32,7 +32,7 @@ def slices(entries: Sequence[JournalEntry], by: str) -> dict[str, list[int]]:
 def slice_of(entry: JournalEntry, by: str) -> str | None:
     """The slice that the entry belongs to; None if it has no such field."""
     if by == LABEL:
-        return entry.references[0]
+        return entry.references[0] if entry.choices else None
     if by == DURATION:
         return _range(entry.seconds) if entry.seconds > 0 else None
     value = entry.fields.get(by)
@@ -41,7 +41,8 @@ def slice_of(entry: JournalEntry, by: str) -> str | None:
 
 def known_slices(entries: Sequence[JournalEntry]) -> list[str]:
     """What the entries can be sliced by."""
-    return sorted({LABEL, DURATION, *(name for entry in entries for name in entry.fields)})
+    names = {LABEL, DURATION, *(name for entry in entries for name in entry.fields)}
+    return sorted(name for name in names if any(slice_of(entry, name) is not None for entry in entries))
 
 
 def _ranges() -> list[str]:

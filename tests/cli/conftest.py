@@ -63,8 +63,9 @@ def load(card, options):
 
 
 def convert(source, name, folder, mapping):
-    folder.mkdir()
-    (folder / "card.yaml").write_text(f"name: {name}\\nloader: ears\\n")
+    (folder / name).mkdir()
+    (folder / name / "card.yaml").write_text(f"name: {name}\\nloader: ears\\n")
+    return "nothing was matched"
 """
 CARDS = {
     "good_ear": "{}",

@@ -65,7 +65,7 @@ def test_the_version_is_the_packages(evalkit: Evalkit) -> None:
         (["tasks", "--include-path", "nowhere"], "nowhere: there is no such folder"),
         (["score", "none.jsonl", "--metric", "wer"], "none.jsonl: No such file"),
         (["leaderboard"], "runs: no such folder"),
-        (["leaderboard", "--output", "table.docx"], ".md, .csv, .json"),
+        (["leaderboard", "--output", "table.docx"], ".md, .csv, .html, .tex, .json"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

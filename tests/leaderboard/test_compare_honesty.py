@@ -18,7 +18,7 @@ from evalkit.results import JournalEntry
 from evalkit.scoring import ScoringSpec
 from evalkit.tasks.schema import MetricSpec
 
-PAIRS = 400
+PAIRS = 200
 N = 80
 LABELS = ("anger", "joy", "fear", "pain")
 WORDS = (

@@ -101,10 +101,11 @@ def in_words(task: TaskComparison, first: str, second: str) -> str:
         parts.append(
             f"A true difference below {_points(key, task.detectable)} would probably have gone unseen."
         )
-    if task.smallest_p >= ALPHA:
+    if task.smallest_p * task.tests >= ALPHA:
+        hardly = "no difference can" if task.smallest_p >= ALPHA else "a difference can hardly"
         parts.append(
-            f"With {found.units} units to exchange no difference can be shown: "
-            f"p is never below {task.smallest_p:.3g}."
+            f"With {found.units} units to exchange p is never below {task.smallest_p:.2g}, "
+            f"so {hardly} be shown{f' among {task.tests} tests' if task.tests > 1 else ''}."
         )
     parts += _about_seeds(task)
     return " ".join(parts)

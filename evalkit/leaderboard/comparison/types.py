@@ -27,7 +27,7 @@ class TaskComparison:
     """Two arms on one task.
 
     differences: of every metric, the first being the one that is tested; corrected: its p after Holm's
-    correction over all tests of the comparison; detectable: the smallest difference it could have shown;
+    correction over all `tests` of the comparison; detectable: the smallest difference it could have shown;
     failures: answers by status of either arm, over `seeds` training seeds.
     """
 
@@ -40,6 +40,7 @@ class TaskComparison:
     slices: tuple[SliceDifference, ...]
     failures: tuple[Mapping[str, int], Mapping[str, int]]
     corrected: float = math.nan
+    tests: int = 1
     detectable: float | None = None
 
     @property
