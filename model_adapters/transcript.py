@@ -1,12 +1,15 @@
 """The audio LLM's language model without ears: it reads a transcript in place of every recording.
 
-What it gets right can be told from the words alone.
+What it gets right can be told from the words alone. Untuned, it does not keep to the answers that a
+question offers, and it likes some of them whatever it reads. So where a task has choices it answers with
+the one that the transcript makes likelier by most: log p(choice | question, transcript) less
+log p(choice | question, empty transcript) (PMI_DC of Holtzman et al., "Surface Form Competition", 2021).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -37,18 +40,20 @@ IN_PLACE = 'Transcript of the recording: "{}"\n'
 TRANSCRIPT_TOKENS = 444
 
 HINTS: dict[str, tuple[HintName, ...]] = {
-    "task": ("transcripts", "language"),
-    "whisper": ("language",),
+    "task": ("options", "transcripts", "language"),
+    "whisper": ("options", "language"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """transcripts: those that the task gives; recordings: those to be heard, if it gives none."""
+    """transcripts: those that the task gives; recordings: those to be heard, if it gives none;
+    options: tokens of the answers to choose from.
+    """
 
     transcripts: tuple[str, ...]
     recordings: tuple[Recording, ...]
-    choices: tuple[tuple[int, ...], ...]
+    options: tuple[tuple[int, ...], ...]
 
 
 class TranscriptLLM:
@@ -60,9 +65,12 @@ class TranscriptLLM:
         self._llm = model
         self._tokenizer = tokenizer
         self._stop_tokens = [tokenizer.eos_token_id]
+        self._priors: dict[Any, tuple[float, ...]] = {}
 
     def prepare(self, request: Request) -> Prepared:
         given = request.hints.transcripts
+        if not request.audios:
+            raise ValueError(f"{self.info.name} reads what is said: there is no audio to be read out")
         if given and len(given) != len(request.audios):
             raise ValueError(
                 f"{len(request.audios)} recordings but {len(given)} transcripts: the field that "
@@ -70,33 +78,78 @@ class TranscriptLLM:
             )
         language = request.hints.language or None
         heard = () if given else [self._recogniser.recording(audio, language) for audio in request.audios]
-        choices = tuple(
-            tuple(self._tokenizer(choice, add_special_tokens=False).input_ids) for choice in request.choices
-        )
-        return Prepared(request, Inputs(given, tuple(heard), choices), 1 + len(heard))
+        options = tuple(self._tokens(option) for option in request.choices or request.hints.options)
+        return Prepared(request, Inputs(given, tuple(heard), options), 1 + len(heard))
 
     def generate(self, batch: Sequence[Prepared]) -> list[Response]:
+        if batch[0].payload.options:  # a task has choices for all of its samples or for none
+            return [
+                _named(one.request, weighed) for one, weighed in zip(batch, self._weighed(batch), strict=True)
+            ]
         settings = batch[0].request.settings
-        prompts = self._prompts(batch)
+        prompts = [self._embedded(prompt) for prompt in self._prompts(batch)]
         return answers.generated(self._llm, self._tokenizer, prompts, settings, self._stop_tokens)
 
     def score_choices(self, batch: Sequence[Prepared]) -> list[Response]:
-        choices = [prepared.payload.choices for prepared in batch]
-        return answers.weighed(self._llm, self._prompts(batch), choices)
+        """What is summed up in `choice_logprobs` is a difference of log-likelihoods: see the module."""
+        return self._weighed(batch)
 
-    @torch.inference_mode()
-    def _prompts(self, batch: Sequence[Prepared]) -> list[Tensor]:
-        """The LLM's input embeddings [tokens, d] of every item."""
+    def _weighed(self, batch: Sequence[Prepared]) -> list[Response]:
+        prompts = [self._embedded(prompt) for prompt in self._prompts(batch)]
+        options = [prepared.payload.options for prepared in batch]
+        return [
+            replace(
+                read,
+                choice_logprobs=tuple(
+                    after - before
+                    for after, before in zip(read.choice_logprobs, self._prior(prepared), strict=True)
+                ),
+            )
+            for prepared, read in zip(batch, answers.weighed(self._llm, prompts, options), strict=True)
+        ]
+
+    def _prior(self, prepared: Prepared) -> tuple[float, ...]:
+        """The options' log-likelihoods after an empty transcript; most samples of a task share them."""
+        prompt = self._prompt(prepared.request, [""] * len(prepared.request.audios))
+        key = prompt, prepared.payload.options
+        if key not in self._priors:
+            (unread,) = answers.weighed(self._llm, [self._embedded(prompt)], [prepared.payload.options])
+            self._priors[key] = unread.choice_logprobs
+        return self._priors[key]
+
+    def _prompts(self, batch: Sequence[Prepared]) -> list[tuple[int, ...]]:
+        """The tokens of every prompt, after hearing what has no transcript."""
         recordings = [one for prepared in batch for one in prepared.payload.recordings]
         heard = iter(self._recogniser.transcribe(recordings, TRANSCRIPT_TOKENS))
+        return [
+            self._prompt(
+                prepared.request,
+                prepared.payload.transcripts or [next(heard).text for _ in prepared.payload.recordings],
+            )
+            for prepared in batch
+        ]
+
+    def _prompt(self, request: Request, transcripts: Sequence[str]) -> tuple[int, ...]:
+        messages = [_read_out(message, transcripts) for message in request.messages]
+        (segment,) = render(self._tokenizer, messages, None)
+        return segment.tokens
+
+    @torch.inference_mode()
+    def _embedded(self, tokens: tuple[int, ...]) -> Tensor:
+        """Input embeddings [tokens, d]."""
         embed = self._llm.get_input_embeddings()
-        prompts = []
-        for prepared in batch:
-            said = prepared.payload.transcripts or [next(heard).text for _ in prepared.payload.recordings]
-            messages = [_read_out(message, said) for message in prepared.request.messages]
-            (segment,) = render(self._tokenizer, messages, None)
-            prompts.append(embed(torch.tensor(segment.tokens, device=embed.weight.device)))
-        return prompts
+        embedded: Tensor = embed(torch.tensor(tokens, device=embed.weight.device))
+        return embedded
+
+    def _tokens(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def _named(request: Request, weighed: Response) -> Response:
+    """The option that became likelier by most, as text; nothing where nothing was read, so none did."""
+    weights = weighed.choice_logprobs
+    text = request.hints.options[weights.index(max(weights))] if any(weights) else ""
+    return Response(text=text, input_tokens=weighed.input_tokens)
 
 
 def _read_out(message: Message, transcripts: Sequence[str]) -> Message:

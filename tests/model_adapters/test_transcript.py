@@ -35,9 +35,9 @@ def audio(samples: Any) -> Audio:
 HUM = audio(0.1 * np.sin(np.arange(RATE)))
 
 
-def ask(*audios: Audio, transcripts: tuple[str, ...] = (), choices: tuple[str, ...] = CHOICES) -> Request:
+def ask(*audios: Audio, said: tuple[str, ...] = (), choices: tuple[str, ...] = CHOICES) -> Request:
     content = (*(AudioSlot(i) for i in range(len(audios))), "Which mood is it?")
-    hints = Hints(transcripts=transcripts, language="en")
+    hints = Hints(options=choices, transcripts=said, language="en")
     settings = GenerationSettings(max_new_tokens=5)
     return Request("s", (Message("user", content),), audios, choices, settings, hints)
 
@@ -54,45 +54,82 @@ def scores(model: TranscriptLLM, *requests: Request) -> list[tuple[float, ...]]:
     return [one.choice_logprobs for one in responses]
 
 
-def test_the_transcript_stands_in_the_place_of_the_audio(model: TranscriptLLM) -> None:
-    read = ask(HUM, transcripts=("Watch it!",))
-    written = replace(
-        ask(),
-        messages=(Message("user", ('Transcript of the recording: "Watch it!"\n', "Which mood is it?")),),
-    )
-    assert scores(model, read) == scores(model, written)
-    assert len({*scores(model, read, ask(HUM, transcripts=("Hooray!",)))}) == 2
+def as_text(request: Request) -> Request:
+    """The same question, asked for text."""
+    return replace(request, choices=())
+
+
+def test_an_answer_weighs_as_much_as_the_transcript_makes_it_likelier(
+    model: TranscriptLLM, smollm: tuple[Any, Any]
+) -> None:
+    llm, tokenizer = smollm
+
+    def logprobs(said: str) -> list[float]:
+        text = f'Transcript of the recording: "{said}"\nWhich mood is it?'
+        chat = [{"role": "user", "content": text}]
+        prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        found = []
+        for choice in CHOICES:
+            before, after = (tokenizer(part, add_special_tokens=False).input_ids for part in (prompt, choice))
+            with torch.inference_mode():
+                scores = llm(torch.tensor([before + after])).logits[0].log_softmax(-1)
+            places = range(len(before) - 1, len(before) + len(after) - 1)
+            found.append(sum(scores[at, token].item() for at, token in zip(places, after, strict=True)))
+        return found
+
+    expected = np.subtract(logprobs("Hooray, we won!"), logprobs(""))
+    assert scores(model, ask(HUM, said=("Hooray, we won!",)))[0] == pytest.approx(expected.tolist(), abs=1e-3)
+
+
+def test_what_is_said_decides(model: TranscriptLLM) -> None:
+    happy, angry = ask(HUM, said=("Hooray, we won!",)), ask(HUM, said=("I hate you! Get out, you idiot!",))
+    responses = model.generate([model.prepare(as_text(one)) for one in (happy, angry)])
+    assert [one.text for one in responses] == ["joy", "anger"]
+    best = [np.argmax(one) for one in scores(model, happy, angry)]
+    assert [CHOICES[index] for index in best] == ["joy", "anger"]
+
+
+def test_where_nothing_is_said_nothing_is_answered(model: TranscriptLLM) -> None:
+    (silent,) = model.generate([model.prepare(as_text(ask(HUM, HUM, said=("", ""))))])
+    assert (silent.text, silent.finish_reason) == ("", "stop")
 
 
 def test_audio_is_not_heard_where_the_task_gives_the_transcript(model: TranscriptLLM) -> None:
-    given = model.prepare(ask(HUM, transcripts=("Watch it!",)))
+    given = model.prepare(ask(HUM, said=("Watch it!",)))
     assert (given.payload.transcripts, given.payload.recordings) == (("Watch it!",), ())
 
 
-def test_whisper_hears_what_has_no_transcript(model: TranscriptLLM, clips: Any) -> None:
+def test_told_and_heard_share_a_batch_and_weigh_alike(model: TranscriptLLM, clips: Any) -> None:
     one, other = (audio(samples) for samples in clips(2))
-    heard = scores(model, ask(one, other))
-    told = scores(model, ask(one, other, transcripts=("Agent logged off.", "Thank you.")))
-    assert heard == told
+    requests = [
+        ask(HUM, said=("Watch it! " * 9,)),
+        ask(one, other),
+        ask(one, other, said=("Agent logged off.", "Thank you.")),
+    ]
+    long, heard, told = scores(model, *requests)
+    assert heard == told != long
+    assert long == pytest.approx(scores(model, requests[0])[0], abs=2e-3)
 
 
-def test_told_heard_and_without_audio_share_a_batch(model: TranscriptLLM, clips: Any) -> None:
-    (clip,) = clips(1)
-    requests = [ask(audio(clip)), ask(HUM, transcripts=("Watch it! " * 9,)), ask()]
-    for one, together in zip(requests, scores(model, *requests), strict=True):
-        assert together == pytest.approx(scores(model, one)[0], abs=2e-3)
+def test_without_choices_it_writes_within_the_limit(model: TranscriptLLM) -> None:
+    asked = [ask(HUM, said=(said,), choices=()) for said in ("Thank you.", "Watch it! " * 9)]
+    prepared = [model.prepare(one) for one in asked]
+    responses = model.generate(prepared)
+    assert responses == [model.generate([one])[0] for one in prepared]
+    for response in responses:
+        assert response.text
+        assert (response.finish_reason == "length") == (response.output_tokens == 5)
+        assert response.input_tokens > 20
 
 
-def test_text_is_answered_within_the_limit(model: TranscriptLLM) -> None:
-    (response,) = model.generate([model.prepare(ask(HUM, transcripts=("Thank you.",), choices=()))])
-    assert response.text
-    assert (response.finish_reason == "length") == (response.output_tokens == 5)
-    assert response.input_tokens > 20
+def test_without_audio_there_is_nothing_to_read(model: TranscriptLLM) -> None:
+    with pytest.raises(ValueError, match="there is no audio to be read out"):
+        model.prepare(ask())
 
 
 def test_every_recording_needs_its_transcript(model: TranscriptLLM) -> None:
     with pytest.raises(ValueError, match=r"2 recordings but 1 transcripts: the field .* one for each"):
-        model.prepare(ask(HUM, HUM, transcripts=("Watch it!",)))
+        model.prepare(ask(HUM, HUM, said=("Watch it!",)))
 
 
 def test_audio_that_whisper_cannot_take_is_refused(model: TranscriptLLM) -> None:
@@ -107,7 +144,7 @@ def test_its_fingerprint_covers_where_transcripts_come_from(backbone: Backbone) 
     )
     assert task == same
     assert task.fingerprint != whisper.fingerprint
-    assert (task.hints, whisper.hints) == (("transcripts", "language"), ("language",))
+    assert (task.hints, whisper.hints) == (("options", "transcripts", "language"), ("options", "language"))
     assert task.sources == backbone.sources
     assert load(card, LoadOptions()).info == task
 
