@@ -31,6 +31,14 @@ class Routing:
         """Softmax over all experts, [tokens, experts]: what the balance loss sees."""
         return self.logits.softmax(-1)
 
+    @property
+    def load(self) -> Tensor:
+        """Share of the routed slots that each expert received, [experts]."""
+        count = self.logits.shape[-1]
+        return torch.bincount(self.experts.flatten(), minlength=count).to(self.logits.dtype) / max(
+            1, self.experts.numel()
+        )
+
 
 def route(logits: Tensor, top_k: int) -> Routing:
     """Non-top-k logits are set to -inf and the survivors get a softmax (eq. 2-3)."""
@@ -45,9 +53,7 @@ def balance_loss(routing: Routing) -> Tensor:
     gradient; f_e the share of routed slots that it received.
     """
     count = routing.logits.shape[-1]
-    load = torch.bincount(routing.experts.flatten(), minlength=count).to(routing.logits.dtype)
-    mean_probability = routing.probabilities.mean(0)
-    return count * (mean_probability * load / load.sum()).sum()
+    return count * (routing.probabilities.mean(0) * routing.load).sum()
 
 
 class Experts(nn.Module):
@@ -83,19 +89,26 @@ class MoECore(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Routing]:
         """[tokens, d] -> [tokens, d_llm] and where the tokens went."""
-        # The choice of experts is discrete: in half precision ties and near-ties would flip.
-        routing = route(nn.functional.linear(x.float(), self.router.weight.float()), self.top_k)
-        mixed = self._routed(x, routing)
+        routing = route(self.logits(x), self.top_k)
+        mixed = self.mixed(x, routing)
         if self.shared is not None:
             for index in range(self.shared.up.shape[0]):
                 mixed = mixed + self.shared.one(index, x)
         return self.out(mixed), routing
 
-    def _routed(self, x: Tensor, routing: Routing) -> Tensor:
-        """Sort tokens by expert, so that each expert is one matrix product over a contiguous slice."""
+    def logits(self, x: Tensor) -> Tensor:
+        """The router's, in fp32, [tokens, experts]."""
+        # The choice of experts is discrete: in half precision ties and near-ties would flip.
+        return nn.functional.linear(x.float(), self.router.weight.float())
+
+    def mixed(self, x: Tensor, routing: Routing) -> Tensor:
+        """The gated sum of the routed experts, [tokens, m].
+
+        Tokens are sorted by expert, so that each expert is one matrix product over a contiguous slice.
+        """
         slots = routing.experts.flatten()
         order = slots.argsort(stable=True)
-        token = order // self.top_k
+        token = order // routing.experts.shape[1]
         counts = torch.bincount(slots, minlength=self.router.out_features).tolist()
         parts = torch.split(x[token], counts)
         outputs = torch.cat([self.experts.one(e, part) for e, part in enumerate(parts)])

@@ -26,6 +26,13 @@ class Projected:
             return self.embeddings.new_zeros(())
         return balance_loss(self.routing)
 
+    @property
+    def load(self) -> dict[str, float]:
+        """Share of the routed slots by expert, as named curves; empty for the dense arms."""
+        if self.routing is None:
+            return {}
+        return {f"load_{expert}": share for expert, share in enumerate(self.routing.load.tolist())}
+
 
 class Projector(nn.Module):
     """LayerNorm -> core -> RMSNorm scaled to the norm of the LLM's own token embeddings.

@@ -20,11 +20,17 @@ from model_adapters.audio_llm.checkpoint import load_projector, read_weights
 from model_adapters.audio_llm.config import LoraConfig, ProjectorConfig
 from model_adapters.audio_llm.llm import load_llm
 from model_adapters.audio_llm.loading import read_config
-from model_adapters.audio_llm.projector import Projected, Projector
+from model_adapters.audio_llm.projector import Projected, Projector, stack_frames
 from model_adapters.audio_llm.prompt import CHATML, Segment
 from model_adapters.audio_llm.training import run
 from model_adapters.audio_llm.training.align import CtcHead, ctc_loss
-from model_adapters.audio_llm.training.data import Example, mixture, read_examples, spoken_form
+from model_adapters.audio_llm.training.data import (
+    Example,
+    mixture,
+    projector_input,
+    read_examples,
+    spoken_form,
+)
 from model_adapters.audio_llm.training.loop import Group, Loss, Stage, run_stage, schedule
 from model_adapters.audio_llm.training.recipe import AlignStage, DataSource, Recipe, TuneStage, read_recipe
 from model_adapters.audio_llm.training.tune import add_lora, answer_losses
@@ -191,7 +197,14 @@ def quadratic(fail_at: int | None = None, steps: int = 20) -> Stage:
         total = (module(x) - x.sum(1, keepdim=True)).square().mean()
         return Loss(total, {"loss": float(total.detach())})
 
-    return Stage("fit", steps, [Group(list(module.parameters()), 0.1)], {"module": module}, loss)
+    return Stage(
+        "fit",
+        "a line of three numbers",
+        steps,
+        [Group(list(module.parameters()), 0.1)],
+        {"module": module},
+        loss,
+    )
 
 
 @pytest.mark.fault
@@ -239,7 +252,7 @@ def test_the_learning_rate_warms_up_and_goes_down_to_nothing() -> None:
 
 def example(source: int = 0, before: tuple[int, ...] = (1,), answer: tuple[int, ...] = (2,)) -> Example:
     segments = (Segment(tokens=before), Segment(audio=0), Segment(tokens=(7, 8)))
-    return Example(source, "t", AudioRef("a"), segments, answer, ())
+    return Example(source, "t", (AudioRef("a"),), segments, answer, ())
 
 
 def test_batches_follow_the_shares_and_the_seed_alone() -> None:
@@ -250,6 +263,23 @@ def test_batches_follow_the_shares_and_the_seed_alone() -> None:
     assert sum(index < 3 for index in drawn) / len(drawn) == pytest.approx(0.75, abs=0.03)
     assert {index for step in range(50) for index in align.draw(8, f"0/{step}")} == {0, 1, 2}
     assert tune.draw(8, "x") == tune.draw(8, "x") != tune.draw(8, "y")
+
+
+def test_blanked_frames_are_short_spans_of_about_the_stated_share_and_follow_seed_and_step() -> None:
+    recipe = RECIPE.model_copy(update={"dropped_frames": 0.1})
+    states = [torch.ones(400, WIDTH) for _ in range(20)]
+    blanked = torch.stack(projector_input(recipe, states, "tune/3")).sum(-1) == 0
+    assert 0.06 < float(blanked.float().mean()) < 0.12
+    assert torch.equal(torch.stack(projector_input(recipe, states, "tune/3")).sum(-1) == 0, blanked)
+    assert not torch.equal(torch.stack(projector_input(recipe, states, "tune/4")).sum(-1) == 0, blanked)
+    assert torch.stack(projector_input(RECIPE, states, "tune/3")).all()
+    assert all(state.all() for state in states)
+
+
+def test_other_tuning_goes_on_from_the_same_alignment() -> None:
+    other = RECIPE.model_copy(update={"tune": TuneStage(steps=99), "name": "other"})
+    assert other.aligned_by == RECIPE.aligned_by
+    assert RECIPE.model_copy(update={"seed": 7}).aligned_by != RECIPE.aligned_by
 
 
 def test_a_balanced_source_gives_every_answer_equally_often() -> None:
@@ -292,7 +322,7 @@ def test_answers_are_scored_at_their_own_places_whatever_else_is_in_the_batch(ti
 
     batch = [example(0, (1, 2, 3), (11, 12, 2)), example(0, (1,), (13, 2))]
     states = [torch.randn(9, WIDTH), torch.randn(30, WIDTH)]
-    losses, where, _ = answer_losses(llm, projector, batch, states)
+    losses, where, _ = answer_losses(llm, projector, batch, [stack_frames(s, 4) for s in states])
     assert where.tolist() == [0, 0, 0, 1, 1]
     together = losses.split([3, 2])
     embed = llm.get_input_embeddings()

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from model_adapters.audio_llm.projector import Projected, Projector, stack_frames
-from model_adapters.audio_llm.training.data import Example, mixture
+from model_adapters.audio_llm.projector import Projected, Projector
+from model_adapters.audio_llm.training.data import Example, mixture, projector_input
 from model_adapters.audio_llm.training.loop import Group, Loss, Stage
 from model_adapters.audio_llm.training.recipe import Recipe
 
@@ -67,23 +67,33 @@ def _merge_unused(scores: Tensor, used: Tensor) -> Tensor:
 
 
 def align_stage(
-    recipe: Recipe, examples: Sequence[Example], states: Sequence[Tensor], projector: Projector, head: CtcHead
+    recipe: Recipe,
+    examples: Sequence[Example],
+    states: Sequence[Sequence[Tensor]],
+    projector: Projector,
+    head: CtcHead,
 ) -> Stage:
-    """Batches are drawn by the sources' shares, from the sources that take part in alignment."""
+    """Batches are drawn by the sources' shares, from the sources that take part in alignment.
+
+    states: of every example, the encoder states of its audios; of several, the first is aligned.
+    """
     settings = recipe.align
     batches = mixture(recipe.data, examples, align=True)
     device = next(projector.parameters()).device
 
     def loss(step: int) -> Loss:
         chosen = batches.draw(settings.batch_size, f"{recipe.seed}/align/{step}")
-        frames = [stack_frames(states[i].float(), recipe.projector.stack) for i in chosen]
+        frames = projector_input(recipe, [states[i][0] for i in chosen], f"align/{step}")
         targets = [torch.tensor([head.index[t] for t in examples[i].spoken]) for i in chosen]
         projected = projector(torch.cat(frames).to(device))
         ctc = ctc_loss(head, projected, [len(f) for f in frames], [t.to(device) for t in targets])
         balance = projected.balance_loss
         total = ctc + recipe.balance_weight * balance
-        return Loss(total, {"loss": float(ctc.detach()), "balance": float(balance.detach())})
+        curves = {"loss": float(ctc.detach()), "balance": float(balance.detach())}
+        return Loss(total, curves | projected.load)
 
     trained = [*projector.parameters(), *head.parameters()]
     groups = [Group(trained, settings.learning_rate)]
-    return Stage("align", settings.steps, groups, {"projector": projector, "head": head}, loss)
+    return Stage(
+        "align", recipe.aligned_by, settings.steps, groups, {"projector": projector, "head": head}, loss
+    )

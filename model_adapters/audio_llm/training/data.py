@@ -10,28 +10,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from evalkit.data import open_samples
 from evalkit.model import Audio
 from evalkit.tasks import find_tasks
 from evalkit.tasks.prompts import build_request
 from evalkit.tasks.schema import AudioRef, Sample, Task
+from model_adapters.audio_llm.projector import stack_frames
 from model_adapters.audio_llm.prompt import Segment, render
-from model_adapters.audio_llm.training.recipe import DataSource
+from model_adapters.audio_llm.training.recipe import DataSource, Recipe
 
 _NO_SAMPLES = np.zeros(0, dtype=np.float32)
+_LONGEST_SPAN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """segments: the prompt; answer: token ids with the end of turn; spoken: token ids for CTC."""
+    """audios: what the prompt's places stand for; segments: the prompt; answer: token ids with the end of
+    turn; spoken: token ids for CTC; family: of the task."""
 
     source: int
     task: str
-    audio: AudioRef
+    audios: tuple[AudioRef, ...]
     segments: tuple[Segment, ...]
     answer: tuple[int, ...]
     spoken: tuple[int, ...]
+    family: str = ""
 
 
 def read_examples(
@@ -63,17 +68,17 @@ def _encoder(tokenizer: Any, task: Task, template: str | None) -> Callable[[int,
 
     def encode(source: int, sample: Sample) -> Example:
         silence = Audio(samples=_NO_SAMPLES, rate=16_000, sha256="")
-        request = build_request(task, sample, (silence,), "real")
-        answer = spoken_form(sample.references[0])
-        tokens = tokenizer(answer, add_special_tokens=False).input_ids
-        spoken = tokenizer(" " + answer, add_special_tokens=False).input_ids
+        request = build_request(task, sample, (silence,) * len(sample.audios), "real")
+        spoken = spoken_form(sample.references[0])
+        answer = sample.references[0] if sample.choices else spoken
         return Example(
             source=source,
             task=task.name,
-            audio=sample.audios[0],
+            audios=sample.audios,
             segments=render(tokenizer, request.messages, template),
-            answer=(*tokens, end),
-            spoken=tuple(spoken),
+            answer=(*tokenizer(answer, add_special_tokens=False).input_ids, end),
+            spoken=tuple(tokenizer(" " + spoken, add_special_tokens=False).input_ids),
+            family=task.meta.family,
         )
 
     return encode
@@ -108,3 +113,21 @@ def mixture(sources: Sequence[DataSource], examples: Sequence[Example], *, align
         shares=tuple(s.share if s.align or not align else 0.0 for s in sources),
         members=tuple(tuple(tuple(g) for g in found.values()) for found in groups),
     )
+
+
+def projector_input(recipe: Recipe, states: Sequence[Tensor], step: str) -> list[Tensor]:
+    """Stacked states [tokens, d * stack] of each clip; with `dropped_frames`, short spans are blanked.
+
+    Spans are up to 3 tokens (0.24 s). A pure function of seed and step.
+    """
+    frames = [stack_frames(s.float(), recipe.projector.stack) for s in states]
+    if not recipe.dropped_frames:
+        return frames
+    frames = [clip.clone() for clip in frames]
+    rng = np.random.default_rng([recipe.seed, *step.encode()])
+    for clip in frames:
+        spans = rng.binomial(len(clip), recipe.dropped_frames / ((1 + _LONGEST_SPAN) / 2))
+        starts, lengths = rng.integers(len(clip), size=spans), rng.integers(1, _LONGEST_SPAN + 1, size=spans)
+        for start, length in zip(starts, lengths, strict=True):
+            clip[start : start + length] = 0
+    return frames

@@ -35,9 +35,11 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """loss(step) must be a pure function of the step and the parameters, so that resuming is exact."""
+    """made_by: everything that decides the stage's outcome, so that another recipe does not go on from its
+    checkpoint; loss(step) must be a pure function of the step and the parameters, so that resuming is exact."""
 
     name: str
+    made_by: str
     steps: int
     groups: Sequence[Group]
     modules: Mapping[str, nn.Module]
@@ -58,7 +60,7 @@ def run_stage(stage: Stage, recipe: Recipe, folder: Path, say: Callable[[str], N
         [{"params": list(g.parameters), "lr": g.learning_rate} for g in stage.groups],
         weight_decay=recipe.weight_decay,
     )
-    start = _resume(stage, optimizer, recipe, folder)
+    start = _resume(stage, optimizer, folder)
     curves = _Curves(folder / f"{stage.name}.csv", start)
     began = time.monotonic()
     parameters = [p for g in stage.groups for p in g.parameters]
@@ -78,7 +80,7 @@ def run_stage(stage: Stage, recipe: Recipe, folder: Path, say: Callable[[str], N
         curves.add(step, {**loss.curves, "grad_norm": norm})
         done = step + 1
         if done % recipe.save_every == 0 or done == stage.steps:
-            _save(stage, optimizer, recipe, folder, done)
+            _save(stage, optimizer, folder, done)
             say(_line(stage, done, start, loss, time.monotonic() - began))
 
 
@@ -94,10 +96,10 @@ def _checkpoint(stage: Stage, folder: Path) -> Path:
     return folder / f"{stage.name}.pt"
 
 
-def _save(stage: Stage, optimizer: torch.optim.Optimizer, recipe: Recipe, folder: Path, step: int) -> None:
+def _save(stage: Stage, optimizer: torch.optim.Optimizer, folder: Path, step: int) -> None:
     state = {
         "step": step,
-        "made_by": recipe.model_dump_json(),
+        "made_by": stage.made_by,
         "modules": {name: trained_state(module) for name, module in stage.modules.items()},
         "optimizer": optimizer.state_dict(),
     }
@@ -106,12 +108,12 @@ def _save(stage: Stage, optimizer: torch.optim.Optimizer, recipe: Recipe, folder
     partial.replace(_checkpoint(stage, folder))
 
 
-def _resume(stage: Stage, optimizer: torch.optim.Optimizer, recipe: Recipe, folder: Path) -> int:
+def _resume(stage: Stage, optimizer: torch.optim.Optimizer, folder: Path) -> int:
     path = _checkpoint(stage, folder)
     if not path.exists():
         return 0
     state: Mapping[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-    if state["made_by"] != recipe.model_dump_json():
+    if state["made_by"] != stage.made_by:
         raise ValueError(
             f"{path} was made by another recipe; choose another --output, or delete it to start over"
         )

@@ -47,7 +47,11 @@ class TuneStage(_Frozen):
 
 
 class Recipe(_Frozen):
-    """One arm: the same recipe with another projector or seed is a fair comparison."""
+    """One arm: the same recipe with another projector or seed is a fair comparison.
+
+    dropped_frames: share of every clip's projector input that is blanked in short spans, anew at every
+    step (SpecAugment's time masking, Park et al., 2019), so that few clips are not learnt by heart.
+    """
 
     name: str
     projector: ProjectorConfig
@@ -57,10 +61,18 @@ class Recipe(_Frozen):
     data: tuple[DataSource, ...] = Field(min_length=1)
     align: AlignStage = AlignStage()
     tune: TuneStage = TuneStage()
+    dropped_frames: float = Field(0.0, ge=0, lt=1)
     warmup: float = Field(0.1, ge=0, le=1)
     weight_decay: float = Field(0.01, ge=0)
     clip_norm: float = Field(1.0, gt=0)
     save_every: int = Field(100, gt=0)
+
+    @property
+    def aligned_by(self) -> str:
+        """What decides the alignment stage: other tuning settings can go on from the same alignment."""
+        sources = tuple(s for s in self.data if s.align)
+        part = self.model_copy(update={"data": sources})
+        return part.model_dump_json(exclude={"name", "lora", "tune", "save_every"})
 
 
 def read_recipe(path: Path) -> Recipe:

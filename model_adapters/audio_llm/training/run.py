@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from evalkit.artifacts import cache_dir
+from evalkit.tasks.schema import AudioRef
 from model_adapters.audio_llm import encoder, llm
 from model_adapters.audio_llm.checkpoint import write_weights
 from model_adapters.audio_llm.loading import pick_device
@@ -54,7 +55,8 @@ def _states(
     dtype: torch.dtype,
     device: torch.device,
     say: Callable[[str], None],
-) -> list[torch.Tensor]:
+) -> list[list[torch.Tensor]]:
+    """Encoder states of every example's audios; a clip that several examples ask about is encoded once."""
     began = time.monotonic()
 
     def load() -> tuple[encoder.WhisperFeatures, torch.nn.Module]:
@@ -66,13 +68,13 @@ def _states(
         if done == total or done % 2048 == 0:
             say(f"features {done}/{total}; {seconds / done * (total - done) / 60:.1f} min left")
 
-    states: list[torch.Tensor] = []
+    found: dict[AudioRef, torch.Tensor] = {}
     for source in sorted({e.source for e in examples}):
-        audios = [e.audio for e in examples if e.source == source]
-        states += cached_states(
-            cache_dir() / "features", audios, f"{backbone.fingerprint}/{dtype}", load, report
-        )
-    return states
+        audios = list(dict.fromkeys(a for e in examples if e.source == source for a in e.audios))
+        key = f"{backbone.fingerprint}/{dtype}"
+        states = cached_states(cache_dir() / "features", audios, key, load, report)
+        found.update(zip(audios, states, strict=True))
+    return [[found[audio] for audio in example.audios] for example in examples]
 
 
 def _write_card(recipe: Recipe, output: Path, clips: int) -> Path:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from model_adapters.audio_llm.config import LoraConfig
 from model_adapters.audio_llm.llm import pad
-from model_adapters.audio_llm.projector import Projected, Projector, stack_frames
-from model_adapters.audio_llm.training.data import Example, mixture
+from model_adapters.audio_llm.projector import Projected, Projector
+from model_adapters.audio_llm.training.conflict import conflict_columns, family_conflict
+from model_adapters.audio_llm.training.data import Example, mixture, projector_input
 from model_adapters.audio_llm.training.loop import Group, Loss, Stage
 from model_adapters.audio_llm.training.recipe import Recipe
 
@@ -43,48 +44,67 @@ def lora_state(llm: nn.Module) -> dict[str, Tensor]:
 
 
 def tune_stage(
-    recipe: Recipe, examples: Sequence[Example], states: Sequence[Tensor], projector: Projector, llm: Any
+    recipe: Recipe,
+    examples: Sequence[Example],
+    states: Sequence[Sequence[Tensor]],
+    projector: Projector,
+    llm: Any,
 ) -> Stage:
-    """Batches mix the tasks by the sources' shares."""
+    """Batches mix the tasks by the sources' shares. states: of every example, those of its audios."""
     settings = recipe.tune
     batches = mixture(recipe.data, examples, align=False)
-    tasks = sorted({e.task for e in examples})
+    absent: dict[str, float | None] = dict.fromkeys(
+        [
+            *(f"loss_{task}" for task in sorted({e.task for e in examples})),
+            *conflict_columns(e.family for e in examples),
+        ]
+    )
 
     def loss(step: int) -> Loss:
         chosen = batches.draw(settings.batch_size, f"{recipe.seed}/tune/{step}")
+        frames = projector_input(recipe, [s for i in chosen for s in states[i]], f"tune/{step}")
         batch = [examples[i] for i in chosen]
-        per_token, rows, projected = answer_losses(llm, projector, batch, [states[i] for i in chosen])
+        per_token, rows, projected = answer_losses(llm, projector, batch, frames)
         balance = projected.balance_loss
         mean = per_token.mean()
+        curves = {"loss": float(mean.detach()), "balance": float(balance.detach())} | projected.load
         found = _per_task(per_token.detach(), rows, batch)
-        curves = {"loss": float(mean.detach()), "balance": float(balance.detach())}
-        return Loss(
-            mean + recipe.balance_weight * balance, curves | {f"loss_{t}": found.get(t) for t in tasks}
-        )
+        if step % recipe.save_every == 0:
+            lengths = _lengths(batch, [len(f) for f in frames])
+            families = [e.family for e in batch]
+            found |= family_conflict(
+                per_token, rows, families, projected.embeddings, lengths, projector.parameters()
+            )
+        return Loss(mean + recipe.balance_weight * balance, curves | absent | found)
 
     adapters = [p for p in llm.parameters() if p.requires_grad]
     groups = [
         Group(list(projector.parameters()), settings.projector_learning_rate),
         Group(adapters, settings.lora_learning_rate),
     ]
-    return Stage("tune", settings.steps, groups, {"projector": projector, "llm": llm}, loss)
+    return Stage(
+        "tune", recipe.model_dump_json(), settings.steps, groups, {"projector": projector, "llm": llm}, loss
+    )
 
 
 def answer_losses(
-    llm: Any, projector: Projector, batch: Sequence[Example], states: Sequence[Tensor]
+    llm: Any, projector: Projector, batch: Sequence[Example], frames: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, Projected]:
-    """Cross-entropy of every answer token [m], the row of the batch it belongs to [m], and the projection."""
+    """Cross-entropy of every answer token [m], the row of the batch it belongs to [m], and the projection.
+
+    frames: stacked encoder states [tokens, d * stack] of every clip, row after row.
+    """
     embed = llm.get_input_embeddings()
     device = embed.weight.device
-    frames = [stack_frames(s.float(), projector.config.stack).to(device) for s in states]
-    projected = projector(torch.cat(frames))
-    audios = projected.embeddings.split([len(f) for f in frames])
+    projected = projector(torch.cat(list(frames)).to(device))
+    clips = iter(projected.embeddings.split([len(f) for f in frames]))
     joined = []
-    for example, audio in zip(batch, audios, strict=True):
-        parts = [audio if s.audio is not None else embed(_ids(s.tokens, device)) for s in example.segments]
-        joined.append(
-            torch.cat([*(p.to(embed.weight.dtype) for p in parts), embed(_ids(example.answer, device))])
-        )
+    for example in batch:
+        audios = [next(clips).to(embed.weight.dtype) for _ in example.audios]
+        parts = [
+            embed(_ids(s.tokens, device)) if s.audio is None else audios[s.audio] for s in example.segments
+        ]
+        joined.append(torch.cat([*parts, embed(_ids(example.answer, device))]))
     hidden: list[Tensor] = []
     rows: list[int] = []
     for chunk in _by_length(joined):
@@ -119,4 +139,10 @@ def _per_task(losses: Tensor, rows: Tensor, batch: Sequence[Example]) -> dict[st
     wanted = {
         task: torch.isin(rows, torch.tensor(found, device=rows.device)) for task, found in members.items()
     }
-    return {task: float(losses[mask].mean()) for task, mask in wanted.items()}
+    return {f"loss_{task}": float(losses[mask].mean()) for task, mask in wanted.items()}
+
+
+def _lengths(batch: Sequence[Example], clips: Sequence[int]) -> list[int]:
+    """Projected tokens of every row, from those of every clip."""
+    left = iter(clips)
+    return [sum(next(left) for _ in example.audios) for example in batch]
