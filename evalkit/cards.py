@@ -3,6 +3,7 @@
 A card is a YAML file that names a model, the loader that knows its class and what that loader
 reads. Cards come from three places: packages named by the entry-point group `evalkit.cards`, the
 models a user imported (`<cache>/models/<name>/card.yaml`), and a path given in place of a name.
+`LOADER:NAME` needs no card: `openai:gpt-4o-audio-preview`, `hf:Qwen/Qwen2-Audio-7B-Instruct`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from evalkit.artifacts import cache_dir
@@ -80,7 +80,8 @@ def find_cards() -> tuple[Card, ...]:
 def resolve_model(name: str) -> Card:
     """The card called `name`, or the one in the file `name` (a path that ends in .yaml or .yml).
 
-    Raises ValueError for an unknown name (with the nearest ones) or a name that two cards claim,
+    `LOADER:NAME` makes one for that loader, whose config is {model: NAME}. Raises ValueError for an unknown
+    name (with the nearest ones) or a name that two cards claim,
     FileNotFoundError for a path where there is nothing.
     """
     if name.endswith((".yaml", ".yml")):
@@ -89,6 +90,8 @@ def resolve_model(name: str) -> Card:
             raise FileNotFoundError(f"no model card at {path}; `evalkit models` lists the named ones")
         return read_card(path)
     files = _card_files()
+    if ":" in name:
+        return _unwritten(name)
     found = [path for known, path in files if known == name]
     if len(found) > 1:
         places = " and ".join(str(path) for path in found)
@@ -101,6 +104,17 @@ def resolve_model(name: str) -> Card:
 
 
 def load_model(card: Card, options: LoadOptions) -> Model:
+def _unwritten(name: str) -> Card:
+    """The card of `LOADER:NAME`. What cannot stand in a name becomes `-`; relative paths start here."""
+    loader, _, model = name.partition(":")
+    if loader not in _names(LOADERS):
+        raise ValueError(f"--model {name}: {unknown('loader', loader, _names(LOADERS))}")
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "--", model.rstrip("/")).lstrip("._-")
+    if not safe:
+        raise ValueError(f"--model {name}: there is no model after {loader}:")
+    return Card(check_name(safe), loader, {"model": model}, Path(name))
+
+
     """The model that `card` describes, by the entry point of `evalkit.models` that its loader names.
 
     Raises ValueError for a loader that is not installed or cannot be imported; what the loader

@@ -94,6 +94,8 @@ class Response:
     """What a model gave back for one request.
 
     choice_logprobs: summed log-likelihood of each choice (nats), choice_tokens: their token counts.
+    Choices that were asked for as text (a served model gives no likelihoods) come back as `text` alone.
+    cost: US dollars, where the model is paid for.
     error: why there is no answer; then everything else is empty.
     """
 
@@ -104,6 +106,11 @@ class Response:
     input_tokens: int = 0
     output_tokens: int = 0
     error: str | None = None
+    cost: float = 0.0
+
+
+class ModelUnavailableError(RuntimeError):
+    """No further request can succeed, for no fault of the samples: the server is gone, or refuses the key."""
 
 
 @dataclass(slots=True)
@@ -117,13 +124,19 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """How a model is to be loaded. `args` are the user's `--model-args`, values still strings."""
+    """How a model is to be loaded. `args` are the user's `--model-args`, values still strings.
+
+    base_url: of the server, for models that are served; trust_remote_code: the user allows code that comes
+    with the weights.
+    """
 
     device: str = "auto"
     dtype: str = "auto"
     backbone: str = "mini"
     seed: int = 0
     args: Mapping[str, str] = field(default_factory=dict)
+    base_url: str = ""
+    trust_remote_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from evalkit.model import Audio, Card, LoadOptions, ModelInfo, Prepared, Request, Response
-from model_adapters.audio_llm.answers import until
 from model_adapters.audio_llm.encoder import MAX_WINDOW, RATE, check_audio, windows
 from model_adapters.audio_llm.loading import count_stored, pick_device, pick_dtype
 from model_adapters.backbone import resolve
+from model_adapters.stops import until
 
 # Part of the fingerprint: raise it whenever a change here changes a transcript.
 CODE_VERSION = 1

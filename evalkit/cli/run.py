@@ -24,11 +24,16 @@ if TYPE_CHECKING:
     from evalkit.tasks.schema import Task
 
 RUN_FAILED, INTERRUPTED = 1, 130
+# The loader of models behind a server.
+SERVED = "openai"
 
 
 def run(
     context: typer.Context,
-    model: Annotated[str, typer.Option(help="Models by name or card file, separated by commas.")],
+    model: Annotated[
+        str,
+        typer.Option(help="Models by name, card file, hf:ORG/NAME or openai:NAME, separated by commas."),
+    ],
     tasks: Annotated[str, typer.Option(help="Tasks, groups, tags or task files, separated by commas.")],
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first so many samples of a task.")
@@ -54,6 +59,10 @@ def run(
     include_path: IncludePath = None,
     allow_code: AllowCode = False,
     model_args: Annotated[str, typer.Option(help="What a model's loader takes: key=value,...")] = "",
+    base_url: Annotated[str, typer.Option(help="The server of openai:NAME, http://HOST:PORT/v1.")] = "",
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Let models run code that comes with their weights.")
+    ] = False,
 ) -> None:
     """Run models on tasks and print a table. The same command again goes on where it stopped."""
     from evalkit.cards import resolve_model
@@ -64,7 +73,9 @@ def run(
         raise ValueError(f"--device {device}: expected auto, cpu, cuda or cuda:N")
     chosen = _resolve_tasks(tasks, include_path or [], allow_code)
     cards = [resolve_model(name) for name in _names("--model", model)]
-    options = LoadOptions(device, dtype, backbone, seed, _model_args(model_args))
+    if base_url and not any(card.loader == SERVED for card in cards):
+        raise ValueError(f"--base-url {base_url}: none of the models is served; name one as openai:NAME")
+    options = LoadOptions(device, dtype, backbone, seed, _model_args(model_args), base_url, trust_remote_code)
     settings = RunSettings(output, limit, _batch_size(batch_size), audio, seed, fresh, max_failures)
     done: list[Evaluation] = []
     try:
@@ -122,6 +133,12 @@ def _show(done: list[Evaluation], as_json: bool) -> None:
     for evaluation in done:
         print(printable(f"records: {evaluation.run.folder}"), file=sys.stderr)
     for evaluation in done:
+        made = evaluation.result.provenance
+        if made.cost:
+            counts = f"{made.input_tokens} input and {made.output_tokens} output tokens"
+            print(
+                printable(f"{evaluation.result.task}: {counts} cost {made.cost:.4f} dollars"), file=sys.stderr
+            )
         if evaluation.run.failures:
             print(printable(_failures(evaluation)), file=sys.stderr)
 

@@ -83,7 +83,9 @@ def git_revision() -> str:
 
 
 def device_name(device: str) -> str:
-    """What the device calls itself: the GPU's name, or the processor's model name."""
+    """What the device calls itself: the GPU's name, or the processor's model name; "" for a server's."""
+    if device == "remote":
+        return ""
     if device.startswith("cuda"):
         import torch
 

@@ -85,7 +85,12 @@ class Fingerprints(_Frozen):
 
 
 class Provenance(_Frozen):
-    """Where and with what a result was made. None of it takes part in a fingerprint."""
+    """Where and with what a result was made. None of it takes part in a fingerprint.
+
+    backbone, model_args: what the user had the model loaded with; peak_memory: bytes, of the GPU where there
+    is one, else of the process; projector_flops: for a second of audio, by formula; 0 for what is not known.
+    cost: US dollars; choices: how they were answered, "log-likelihood" or "extracted letter" ("" without any).
+    """
 
     evalkit: str
     revision: str = ""
@@ -108,6 +113,12 @@ class Provenance(_Frozen):
 
 
 class Result(_Frozen):
+    cost: float = 0.0
+    choices: str = ""
+    backbone: str = "mini"
+    model_args: Mapping[str, str] = Field(default_factory=dict)
+    peak_memory: int = 0
+    projector_flops: float = 0.0
     """One model on one task."""
 
     schema_version: int = SCHEMA_VERSION

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,10 +61,20 @@ def build_result(
                 "audio_seconds": sum(entry.seconds for entry in entries),
                 "input_tokens": sum(entry.response.input_tokens for entry in entries),
                 "output_tokens": sum(entry.response.output_tokens for entry in entries),
+                "cost": math.fsum(entry.response.cost for entry in entries),
+                "choices": _choices(run.task.get("output_type", ""), entries),
             }
         ),
         scoring=dict(scoring),
     )
+
+
+def _choices(output_type: str, entries: Sequence[JournalEntry]) -> str:
+    """How choices were answered: "" for tasks that ask for text."""
+    if output_type != "multiple_choice":
+        return ""
+    texts = any(entry.response.text is not None for entry in entries)
+    return "extracted letter" if texts else "log-likelihood"
 
 
 def write_result(path: Path, result: Result) -> None:

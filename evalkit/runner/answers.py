@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import get_args
 
-from evalkit.model import FinishReason, Model, Prepared, Request, Response
+from evalkit.model import FinishReason, Model, ModelUnavailableError, Prepared, Request, Response
 from evalkit.results.provenance import without_home
 
 MAX_REASON = 500
@@ -27,12 +27,15 @@ def answer(model: Model, batch: Sequence[Prepared]) -> list[Response]:
     """One checked Response per item, in order.
 
     Out of memory halves the batch; any other exception runs its items one by one, so that only the guilty
-    sample becomes an error Response. Raises DeviceLostError when the device has failed for good.
+    sample becomes an error Response. Raises DeviceLostError when the device or the model's server has failed
+    for good.
     """
     if not batch:
         return []
     try:
         return _call(model, batch)
+    except ModelUnavailableError as error:
+        raise DeviceLostError(f"{error}; finished answers are kept: run the same command to go on") from error
     except Exception as error:
         if _device_lost(error):
             ids = ", ".join(prepared.request.sample_id for prepared in batch[:8])
@@ -109,6 +112,7 @@ def _plain(response: Response) -> Response:
         choice_tokens=tuple(int(value) for value in response.choice_tokens),
         input_tokens=int(response.input_tokens),
         output_tokens=int(response.output_tokens),
+        cost=float(response.cost),
     )
 
 
@@ -117,6 +121,8 @@ def _text_problem(response: Response) -> str:
 
 
 def _choice_problem(response: Response, due: int) -> str:
+    if not response.choice_logprobs and response.text is not None:
+        return _text_problem(response)
     found = len(response.choice_logprobs)
     if found != due:
         return f"the model scored {found} of {due} choices"

@@ -7,6 +7,8 @@
 | `truncated` | stopped by the token limit | the text; for choices what is found in it, or None |
 | `unparsed` | no choice, or more than one, is to be found; or a filter found nothing | None |
 | `ok` | otherwise | the text; the choice; the likeliest choice |
+
+Choices that a model could not weigh come back as text; then the choice is looked for in it.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ def extract(entry: JournalEntry, spec: ScoringSpec, chain: FilterSpec = UNFILTER
     """The prediction of one journal entry after the steps of `chain`."""
     if entry.response.error is not None or entry.response.finish_reason == "error":
         return Prediction(entry, None, "error")
-    if spec.output_type == "multiple_choice":
+    if spec.output_type == "multiple_choice" and entry.response.text is None:
         return _likeliest(entry, length_unit(chain))
     return _from_text(entry, chain)
 

@@ -56,7 +56,7 @@ def check(chain: FilterSpec, output_type: OutputType) -> None:
 def filtered(text: str, chain: FilterSpec) -> str | None:
     """The text after all steps of the chain; None where a step found nothing."""
     for function, options in chain.steps:
-        if function == "take_first":
+        if function in _FOR_CHOICES:
             continue
         result = _STEPS[function](text, options)
         if result is None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from evalkit.model import GenerationSettings, Response
 from model_adapters.audio_llm import llm
+from model_adapters.stops import until
 
 
 def generated(
@@ -33,12 +34,6 @@ def generated(
             )
         )
     return responses
-
-
-def until(text: str, stops: Sequence[str]) -> tuple[str, bool]:
-    """The text before the first of the stop strings, and whether there is one."""
-    ends = [text.find(stop) for stop in stops if stop in text]
-    return (text[: min(ends)], True) if ends else (text, False)
 
 
 def weighed(

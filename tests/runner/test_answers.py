@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny_model import TinyModel
 
-from evalkit.model import Message, Prepared, Request, Response
+from evalkit.model import Message, ModelUnavailableError, Prepared, Request, Response
 from evalkit.runner.answers import MAX_REASON, DeviceLostError, answer, reason
 
 CHOICES = ("yes", "no")
@@ -112,7 +112,7 @@ def test_a_response_without_text_is_an_error(response: Response, why: str) -> No
         (Response(choice_logprobs=(-1.0, -math.inf)), "not finite"),
         (Response(choice_logprobs=(-1.0,)), "scored 1 of 2 choices"),
         (Response(choice_logprobs=(-1.0, None)), "not plain numbers"),  # type: ignore[arg-type]
-        (Response(text="yes"), "scored 0 of 2 choices"),
+        (Response(), "scored 0 of 2 choices"),
         (Response(choice_logprobs=(-1.0, -2.0), choice_tokens=(1,)), "tokens of 1 of 2 choices"),
     ],
 )
@@ -120,6 +120,21 @@ def test_choices_without_a_finite_likelihood_each_are_an_error(response: Respons
     (found,) = answer(Fixed([response]), batch_of(1, CHOICES))
     assert why in str(found.error)
     assert found.choice_logprobs == ()
+
+
+def test_choices_answered_in_text_stand_for_scoring_to_read() -> None:
+    said = Response(text="yes", cost=0.01)
+    assert answer(Fixed([said]), batch_of(1, CHOICES)) == [said]
+
+
+def test_a_model_that_is_gone_ends_the_run_instead_of_failing_every_sample() -> None:
+    def gone(batch: Sequence[Prepared]) -> None:
+        raise ModelUnavailableError("no server answers")
+
+    model = TinyModel(fault=gone)
+    with pytest.raises(DeviceLostError, match="no server answers; finished answers are kept"):
+        answer(model, batch_of(4))
+    assert len(model.batches) <= 1
 
 
 def test_good_choices_pass() -> None:
