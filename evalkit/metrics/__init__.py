@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from evalkit.metrics.catalogue import get, names
-from evalkit.metrics.protocol import Answers, Metric, ReadsPredictions, References, Scorer
+from evalkit.metrics.protocol import Answers, Metric, NeedsWeights, ReadsPredictions, References, Scorer
 
-__all__ = ["Answers", "Metric", "ReadsPredictions", "References", "Scorer", "get", "names"]
+__all__ = ["Answers", "Metric", "NeedsWeights", "ReadsPredictions", "References", "Scorer", "get", "names"]

@@ -23,6 +23,7 @@ BUILT_IN: Mapping[str, str] = {
     "exact_match": "evalkit.metrics.accuracy:exact_match",
     "macro_f1": "evalkit.metrics.macro_f1:macro_f1",
     "rouge_l": "evalkit.metrics.rouge_l:rouge_l",
+    "sentence_similarity": "evalkit.metrics.sentence_similarity:sentence_similarity",
     "uar": "evalkit.metrics.uar:uar",
     "wer": "evalkit.metrics.wer:wer",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,10 @@ class EER:
         chosen = _log_sum([p for p, is_wanted in zip(logprobs, wanted, strict=True) if is_wanted])
         others = _log_sum([p for p, is_wanted in zip(logprobs, wanted, strict=True) if not is_wanted])
         return repr(chosen - others)
+
+    def right(self, accepted: Sequence[str]) -> str:
+        """A score beyond every threshold, on the right side."""
+        return repr(sys.float_info.max if self._is_positive(accepted) else -sys.float_info.max)
 
     def fit(self, references: References) -> EER:
         kinds = {self._is_positive(accepted) for accepted in references}

