@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from evalkit.artifacts import cache_dir
 from evalkit.model import Card, LoadOptions, Model, ModelInfo
+from evalkit.text.plain_yaml import read_plain_yaml
 from evalkit.text.suggest import unknown
 
 LOADERS = "evalkit.models"
@@ -60,8 +61,8 @@ def check_name(name: str) -> str:
 def read_card(path: Path) -> Card:
     """The card in the YAML file at `path`. ValueError names the file and every mistake in it."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = read_plain_yaml(path)
+    except ValueError as error:
         raise ValueError(f"{path}: not a YAML model card: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: not a model card: expected keys such as 'name' and 'loader'")
@@ -89,9 +90,9 @@ def resolve_model(name: str) -> Card:
         if not path.is_file():
             raise FileNotFoundError(f"no model card at {path}; `evalkit models` lists the named ones")
         return read_card(path)
-    files = _card_files()
     if ":" in name:
         return _unwritten(name)
+    files = _card_files()
     found = [path for known, path in files if known == name]
     if len(found) > 1:
         places = " and ".join(str(path) for path in found)
@@ -103,7 +104,6 @@ def resolve_model(name: str) -> Card:
     return _read_named(name, found[0])
 
 
-def load_model(card: Card, options: LoadOptions) -> Model:
 def _unwritten(name: str) -> Card:
     """The card of `LOADER:NAME`. What cannot stand in a name becomes `-`; relative paths start here."""
     loader, _, model = name.partition(":")
@@ -115,6 +115,7 @@ def _unwritten(name: str) -> Card:
     return Card(check_name(safe), loader, {"model": model}, Path(name))
 
 
+def load_model(card: Card, options: LoadOptions) -> Model:
     """The model that `card` describes, by the entry point of `evalkit.models` that its loader names.
 
     Raises ValueError for a loader that is not installed or cannot be imported; what the loader
