@@ -159,13 +159,13 @@ def _failures(evaluation: Evaluation) -> str:
 
 
 def _resolve_tasks(spec: str, include_path: list[Path], allow_code: bool) -> list[Task]:
-    """The tasks, with their metrics and filters checked before a model is loaded."""
+    """The tasks, with their metrics and filters checked, and what these need fetched, before a model is loaded."""
     from evalkit.scoring import ScoringSpec
     from evalkit.tasks import find_tasks
 
     tasks = find_tasks(include_path, allow_code=allow_code).resolve(spec)
     for task in tasks:
-        ScoringSpec.from_task(task)
+        ScoringSpec.from_task(task).fetch()
     return tasks
 
 

