@@ -191,9 +191,13 @@ class _Resampled:
     def finish(self) -> NDArray[np.float32]:
         if self.stream is not None:
             self.parts.append(self.stream.resample_chunk(np.zeros(0, np.float32), last=True))
-        parts = [part for part in self.parts if len(part)]
-        samples = parts[0] if len(parts) == 1 else np.concatenate(parts or [np.zeros(0, np.float32)])
-        return np.ascontiguousarray(samples, dtype=np.float32)
+        samples = np.empty(sum(map(len, self.parts)), np.float32)
+        end = len(samples)
+        while self.parts:  # part by part, so that a long clip is never in memory twice
+            part = self.parts.pop()
+            samples[end - len(part) : end] = part
+            end -= len(part)
+        return samples
 
 
 def _from_array(ref: AudioRef, rate: int) -> Audio:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -14,7 +15,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write under a temporary name, flush to disk, rename. A failure leaves `path` as it was."""
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)
+        with open(open_here(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -23,6 +25,21 @@ def write_atomically(path: Path, content: bytes) -> None:
         part.unlink(missing_ok=True)
         raise type(error)(error.errno, f"cannot write {path}: {error.strerror}") from error
     flush_folder(path.parent)
+
+
+def open_here(path: Path, flags: int) -> int:
+    """A descriptor of the file at `path` itself: a link there is refused, for it may lead out of the folder.
+
+    Folders come from elsewhere, and what is written through a link in one would change another file.
+    """
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(
+                errno.ELOOP, f"cannot write {path}: it is a link, which is not followed; remove it"
+            ) from error
+        raise
 
 
 def flush_folder(folder: Path) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from evalkit.results.files import flush_folder, write_atomically
+from evalkit.results.files import flush_folder, open_here, write_atomically
 from evalkit.results.record import JournalEntry
 
 # Flushing to disk may take this share of the time: what a process has written survives its death without it.
@@ -59,7 +59,7 @@ class JournalWriter:
     def __init__(self, path: Path, size: int = 0) -> None:
         """Open `path` for appending after its first `size` bytes, which end a complete batch."""
         self.path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._descriptor = open_here(path, os.O_RDWR | os.O_CREAT)
         os.ftruncate(self._descriptor, size)
         self._size = size
         self._ends_line = size == 0 or os.pread(self._descriptor, 1, size - 1) == b"\n"

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from evalkit.results.files import open_here
+
 LOCK_NAME = ".lock"
 
 
@@ -19,10 +21,11 @@ class RunLockedError(OSError):
 def hold(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process; the system frees it when the process ends, however it ends.
 
-    The file stays behind: deleting a lock file lets two processes hold it. Raises RunLockedError.
+    The file stays behind: deleting a lock file lets two processes hold it. Raises RunLockedError, or
+    OSError where it cannot be made.
     """
     path = folder / LOCK_NAME
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = open_here(path, os.O_RDWR | os.O_CREAT)
     try:
         _lock(descriptor, path)
         os.ftruncate(descriptor, 0)

@@ -20,6 +20,8 @@ from evalkit.tasks.schema import AudioRef, Sample, Task
 
 SAMPLE_RATE = 16_000
 MAX_WORKERS = 8
+# Decoded, 2 MB: so many seconds wait in memory for each place ahead.
+ORDINARY_SECONDS = 30.0
 
 Batch = Sequence[WorkItem]
 Answered = Generator[tuple[Batch, list[Response]], None, None]
@@ -92,11 +94,16 @@ class LocalEngine:
     def run(self, batches: Sequence[Batch]) -> Answered:
         workers = max(1, min(MAX_WORKERS, (os.cpu_count() or 1) - 1))
         ahead = 2 * max(map(len, batches), default=0) + workers
-        for batch, made in prefetch(batches, self._prepare, workers=workers, ahead=ahead):
+        for batch, made in prefetch(batches, self._prepare, workers=workers, ahead=ahead, size=_size):
             yield batch, answer_batch(self.model, made)
 
     def _prepare(self, item: WorkItem) -> Prepared | Response:
         return self.preparation.prepared(self.model, item)
+
+
+def _size(item: WorkItem) -> float:
+    """What an item takes of the memory for work ahead: one for an ordinary clip, more for a long one."""
+    return max(1.0, item.entry.seconds / ORDINARY_SECONDS)
 
 
 def answer_batch(model: Model, made: Sequence[Prepared | Response]) -> list[Response]:

@@ -12,22 +12,27 @@ Made = TypeVar("Made")
 
 
 def prefetch(
-    batches: Iterable[Sequence[Item]], make: Callable[[Item], Made], *, workers: int, ahead: int
+    batches: Iterable[Sequence[Item]],
+    make: Callable[[Item], Made],
+    *,
+    workers: int,
+    ahead: float,
+    size: Callable[[Item], float] = lambda item: 1.0,
 ) -> Iterator[tuple[Sequence[Item], list[Made]]]:
     """Yield every batch with `make(item)` of its items, both in order.
 
-    Work is started for the batch being waited for and at most `ahead` items after it, whatever the
-    consumer does meanwhile. An exception of `make` is raised here, when its batch is due.
+    Work is started for the batch being waited for and, after it, until the sizes of the items come to
+    `ahead`, whatever the consumer does meanwhile. An exception of `make` is raised here, when its batch is due.
     """
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="evalkit-prepare")
     started: deque[tuple[Sequence[Item], list[Future[Made]]]] = deque()
-    waiting = 0
+    sizes: deque[float] = deque()
     try:
         for batch in batches:
             started.append((batch, [pool.submit(make, item) for item in batch]))
-            waiting += len(batch)
-            while waiting - len(started[0][0]) >= ahead:
-                waiting -= len(started[0][0])
+            sizes.append(sum(map(size, batch)))
+            while sum(sizes) - sizes[0] >= ahead:
+                sizes.popleft()
                 yield _finished(*started.popleft())
         while started:
             yield _finished(*started.popleft())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,15 +59,20 @@ class TaskRun:
     wall_seconds: float
 
 
+Conclude = Callable[[TaskRun], None]
+
+
 def run_task(
     model: Model,
     task: Task,
     settings: RunSettings,
     progress: Progress | None = None,
     engine: Engine | None = None,
+    conclude: Conclude | None = None,
 ) -> TaskRun:
     """Answer every sample that the journal does not hold yet. A `LazyModel` is asked for nothing but its
-    info when nothing is left to do.
+    info when nothing is left to do. conclude: called with the complete run while its folder is still held, so
+    that what it writes there belongs to this journal and no other.
 
     Raises ValueError for settings or data that cannot be run, DataChangedError when the journal was made
     from other data, RunLockedError when another process works in the folder, OSError when the journal
@@ -106,7 +111,10 @@ def run_task(
             if todo:
                 run = _timed(run, began)
                 write_run(folder, run)
-    return _task_run(folder, run, settings, [*kept, *made], resumed=len(kept), began=began)
+        done = _task_run(folder, run, settings, [*kept, *made], resumed=len(kept), began=began)
+        if conclude is not None:
+            conclude(done)
+    return done
 
 
 def _check(settings: RunSettings) -> None:
