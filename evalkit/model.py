@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,12 +195,3 @@ class Card:
     summary: str = ""
     license: str = ""
     status: str = ""
-
-
-@runtime_checkable
-class Routed(Protocol):
-    """A model whose projector has a router that can be read out without changing the forward pass."""
-
-    def routing(self, batch: Sequence[Prepared]) -> list[NDArray[np.float32]]:
-        """Router probabilities over the routed experts, shape [frames, experts], per item."""
-        ...

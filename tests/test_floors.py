@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = {"evalkit", "evalkit.model", "evalkit.tasks.schema", "evalkit.results.record"}
+GROUND = {"evalkit", "evalkit.model", "evalkit.inside", "evalkit.tasks.schema", "evalkit.results.record"}
 FLOORS = {
     **dict.fromkeys(("text", "stats", "artifacts"), 1),
     **dict.fromkeys(("metrics", "tasks", "cards"), 2),
     **dict.fromkeys(("results", "data"), 3),
     **dict.fromkeys(("runner", "scoring"), 4),
-    **dict.fromkeys(("leaderboard", "diagnostics", "interop", "evaluation"), 5),
+    **dict.fromkeys(("leaderboard", "diagnostics", "interop", "evaluation", "doctor"), 5),
     "cli": 6,
     "__main__": 7,
 }

@@ -15,6 +15,7 @@ import typer
 
 from evalkit.cli import (
     compare,
+    diagnose,
     leaderboard,
     models,
     publish,
@@ -47,6 +48,7 @@ app.command("verify")(verify.verify)
 app.command("publish")(publish.publish)
 app.command("report")(report.report)
 app.command("train")(train.train)
+app.add_typer(diagnose.app, name="diagnose")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(models.app, name="models")
 

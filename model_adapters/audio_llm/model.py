@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from evalkit.inside import Projection, ProjectorCost, Rerouting, Supervised
 from evalkit.model import ModelInfo, Prepared, Request, Response
-from model_adapters.audio_llm import answers
+from model_adapters.audio_llm import answers, backward, cost, readout, rerouting
 from model_adapters.audio_llm import encoder as whisper
 from model_adapters.audio_llm.projector import Projector, stack_frames
 from model_adapters.audio_llm.prompt import Segment, render
@@ -60,8 +61,8 @@ class AudioLLM:
         encode = self.parts.tokenizer
         choices = tuple(tuple(encode(c, add_special_tokens=False).input_ids) for c in request.choices)
         stack = self.parts.projector.config.stack
-        cost = sum(len(s.tokens) for s in segments) + sum(-(-n // stack) for f in frames for n in f)
-        return Prepared(request, Inputs(segments, tuple(mels), tuple(frames), choices), cost)
+        length = sum(len(s.tokens) for s in segments) + sum(-(-n // stack) for f in frames for n in f)
+        return Prepared(request, Inputs(segments, tuple(mels), tuple(frames), choices), length)
 
     def generate(self, batch: Sequence[Prepared]) -> list[Response]:
         prompts = self._prompts([p.payload for p in batch])
@@ -72,17 +73,43 @@ class AudioLLM:
         prompts = self._prompts([p.payload for p in batch])
         return answers.weighed(self.parts.llm, prompts, [p.payload.choices for p in batch])
 
-    @torch.inference_mode()
-    def routing(self, batch: Sequence[Prepared]) -> list[NDArray[np.float32]]:
-        """Router probabilities [tokens, experts] per item; needs an MoE projector."""
-        found = []
+    def project(self, batch: Sequence[Prepared]) -> list[Projection]:
+        return readout.projections(self.parts.projector, self._clip_frames(batch))
+
+    def expert_outputs(self, batch: Sequence[Prepared]) -> list[tuple[NDArray[np.float32], ...]]:
+        return readout.expert_outputs(self.parts.projector, self._clip_frames(batch))
+
+    def rerouted(self, change: Rerouting) -> AudioLLM:
+        projector = rerouting.rerouted(self.parts.projector, change)
+        return AudioLLM(replace(self.parts, projector=projector), rerouting.renamed(self.info, change))
+
+    def gradients(self, batch: Sequence[Supervised]) -> dict[str, NDArray[np.float32]]:
+        parts = self.parts
+        return backward.gradients(parts.llm, parts.tokenizer, parts.projector, batch, self._asked(batch))
+
+    def loss(self, batch: Sequence[Supervised], step: backward.Step | None = None) -> float:
+        parts = self.parts
+        return backward.loss(parts.llm, parts.tokenizer, parts.projector, batch, self._asked(batch), step)
+
+    def projector_cost(self) -> ProjectorCost:
+        return cost.projector_cost(self.parts.projector.config)
+
+    def run_projector(self, tokens: int) -> None:
+        cost.LoneProjector(self.parts.projector).run_projector(tokens)
+
+    def at_paper_scale(self) -> cost.LoneProjector:
+        return cost.LoneProjector(self.parts.projector).at_paper_scale()
+
+    def _clip_frames(self, batch: Sequence[Prepared]) -> list[Tensor]:
+        """Stacked frames [tokens, stack * d] of every item, its audios one after the other."""
         none = torch.zeros(0, self.parts.projector.config.input_width, device=self.parts.llm.device)
-        for frames in self._frames([p.payload for p in batch]):
-            routing = self.parts.projector(torch.cat([none, *(f.float() for f in frames)])).routing
-            if routing is None:
-                raise ValueError(f"{self.info.name} has a dense projector: there is no routing to read")
-            found.append(routing.probabilities.float().cpu().numpy())
-        return found
+        items = self._frames([p.payload for p in batch])
+        return [torch.cat([none, *(f.float() for f in frames)]) for frames in items]
+
+    def _asked(self, batch: Sequence[Supervised]) -> list[Tensor]:
+        """Stacked frames of every audio, copied out of inference mode so that gradients may be taken."""
+        items = self._frames([one.prepared.payload for one in batch])
+        return [frames.float().clone() for audios in items for frames in audios]
 
     @torch.inference_mode()
     def _frames(self, inputs: Sequence[Inputs]) -> list[list[Tensor]]:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from evalkit.model import Audio, AudioSlot, GenerationSettings, Message, ModelInfo, Request, Routed
+from evalkit.inside import Routed
+from evalkit.model import Audio, AudioSlot, GenerationSettings, Message, ModelInfo, Request
 from model_adapters.audio_llm.config import ProjectorConfig
 from model_adapters.audio_llm.llm import embedding_norm
 from model_adapters.audio_llm.model import AudioLLM, Parts
@@ -89,17 +90,21 @@ def test_routing_can_be_read_and_changes_no_answer(model: AudioLLM, requests: li
     assert isinstance(model, Routed)
     prepared = [model.prepare(r) for r in requests[:3]]
     before = model.generate(prepared)
-    found = model.routing(prepared)
-    assert [len(p) for p in found] == [sum(-(-n // 4) for n in p.payload.frames[0]) for p in prepared]
-    for probabilities in found:
-        assert probabilities.shape[1] == 8
-        np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-5)
+    found = model.project(prepared)
+    assert [len(p.embeddings) for p in found] == [
+        sum(-(-n // 4) for n in p.payload.frames[0]) for p in prepared
+    ]
+    for projection in found:
+        (routing,) = projection.routing
+        assert routing.probabilities.shape == (len(projection.embeddings), 8)
+        assert routing.experts.shape == routing.gates.shape == (len(projection.embeddings), 4)
+        np.testing.assert_allclose(routing.probabilities.sum(-1), 1, rtol=1e-5)
     assert model.generate(prepared) == before
 
 
 def test_a_request_without_audio_has_no_routed_tokens(model: AudioLLM) -> None:
-    (probabilities,) = model.routing([model.prepare(request())])
-    assert probabilities.shape == (0, 8)
+    (projection,) = model.project([model.prepare(request())])
+    assert projection.routing[0].probabilities.shape == (0, 8)
 
 
 @pytest.mark.parametrize(

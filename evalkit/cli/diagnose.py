@@ -1,0 +1,122 @@
+"""`evalkit diagnose`: inside the experts of a projector."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from evalkit.cli.tasks import AllowCode, IncludePath
+from evalkit.cli.terminal import Heading, printable, show_json, show_table
+
+if TYPE_CHECKING:
+    from evalkit.diagnostics.clips import Say
+    from evalkit.diagnostics.report import Report, Table
+    from evalkit.model import Model
+    from evalkit.tasks.schema import Task
+
+app = typer.Typer(help="Look inside the experts: routing, conflict, ablation, cost.", no_args_is_help=True)
+
+Models = Annotated[
+    str,
+    typer.Option("--model", help="Models by name or card file, separated by commas, to be set side by side."),
+]
+Tasks = Annotated[str, typer.Option(help="Tasks, groups, tags or task files, separated by commas.")]
+Device = Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda` or `cuda:N`.")]
+Dtype = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="Number format of the weights.")
+]
+Output = Annotated[
+    Path | None, typer.Option(help="Folder of the report; diagnose/COMMAND-MODELS by default.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of permutations, resampling and draws.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+
+
+@app.command("routing")
+def routing(
+    model: Models,
+    tasks: Tasks = "mini",
+    limit: Annotated[int, typer.Option(min=2, help="Samples of each task, evenly spread.")] = 40,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    output: Output = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    include_path: IncludePath = None,
+    allow_code: AllowCode = False,
+) -> None:
+    """Which experts hear what: load, information, likeness of tasks, similarity of experts, separability."""
+    from evalkit.diagnostics.routing import diagnose_routing
+
+    chosen = _tasks(tasks, include_path, allow_code)
+    loaded = _models(model, device, dtype)
+    report = diagnose_routing(loaded, chosen, limit, seed=seed, say=_say())
+    _finish(report, "routing", loaded, output, as_json)
+
+
+def _tasks(spec: str, include_path: list[Path] | None, allow_code: bool) -> list[Task]:
+    from evalkit.tasks import find_tasks
+
+    return find_tasks(include_path or (), allow_code=allow_code).resolve(spec)
+
+
+def _models(names: str, device: str, dtype: str) -> list[Model]:
+    """Loaded, in the order given. ValueError names what is unknown before anything is loaded."""
+    from evalkit.cards import load_model, resolve_model
+    from evalkit.cli.compare import split_names
+    from evalkit.model import LoadOptions
+
+    cards = [resolve_model(name) for name in split_names(names)]
+    if not cards:
+        raise ValueError("--model names nothing")
+    found = []
+    for card in cards:
+        print(f"loading {printable(card.name)}", file=sys.stderr, flush=True)
+        found.append(load_model(card, LoadOptions(device, dtype)))
+    return found
+
+
+def _say() -> Say:
+    """Progress on stderr, a line every few seconds."""
+    shown = time.monotonic()
+
+    def say(text: str) -> None:
+        nonlocal shown
+        if time.monotonic() - shown >= 5:
+            print(printable(text), file=sys.stderr, flush=True)
+            shown = time.monotonic()
+
+    return say
+
+
+def _finish(report: Report, command: str, models: list[Model], output: Path | None, as_json: bool) -> None:
+    """Write the report, show its first tables, and say where the rest is."""
+    from evalkit.diagnostics.report import write_report
+
+    folder = output or Path("diagnose") / "-".join([command, *(model.info.name for model in models)])
+    write_report(report, folder)
+    if as_json:
+        show_json(report.as_json())
+    else:
+        for table in report.tables:
+            if table.name in report.shown:
+                _show(table)
+        for note in report.notes:
+            print(printable(note))
+    print(printable(f"tables and figures: {folder}"), file=sys.stderr)
+
+
+def _show(table: Table) -> None:
+    from evalkit.diagnostics.report import cell_text
+
+    print(f"\n{printable(table.title)} ({printable(table.name)})\n")
+    numeric = [any(not isinstance(row[at], str) for row in table.rows) for at in range(len(table.columns))]
+    headings = [
+        Heading(name, "right" if right else "left")
+        for name, right in zip(table.columns, numeric, strict=True)
+    ]
+    show_table(headings, [[cell_text(cell) for cell in row] for row in table.rows])

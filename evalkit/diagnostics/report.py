@@ -1,0 +1,86 @@
+"""What a diagnosis ends in: tables, drawings and notes, written as CSV, JSON and SVG."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evalkit.results.files import write_atomically
+
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """name: of its file; title: what it shows; None stands for what has no value."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    def dicts(self) -> list[dict[str, Cell]]:
+        return [dict(zip(self.columns, map(_plain, row), strict=True)) for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """shown: the tables that a reader wants first; figures: SVG by file name; about: how it was made."""
+
+    tables: tuple[Table, ...]
+    shown: tuple[str, ...]
+    figures: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        tables = {table.name: table.dicts() for table in self.tables}
+        return {"about": dict(self.about), "notes": list(self.notes), "tables": tables}
+
+
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """`report.json`, a CSV for each table and an SVG for each figure, each written whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {"report.json": json.dumps(report.as_json(), indent=2) + "\n"}
+    files |= {f"{table.name}.csv": _csv(table) for table in report.tables}
+    files |= {f"{name}.svg": text for name, text in report.figures.items()}
+    for name, text in files.items():
+        write_atomically(folder / name, text.encode("utf-8"))
+    return [folder / name for name in files]
+
+
+def cell_text(cell: Cell) -> str:
+    """As a table on a screen shows it."""
+    if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
+        return "–"
+    if isinstance(cell, float):
+        if cell == 0 or 0.0005 <= abs(cell) < 1000:
+            return f"{cell:.3f}"
+        return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.1e}"
+    return f"{cell:,}" if isinstance(cell, int) else cell
+
+
+def _csv(table: Table) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows([["" if cell is None else cell for cell in map(_plain, row)] for row in table.rows])
+    return text.getvalue()
+
+
+def _plain(cell: Cell) -> Cell:
+    """What JSON can hold: None for NaN and infinity, six digits of the others."""
+    if not isinstance(cell, float):
+        return cell
+    return float(f"{cell:.6g}") if math.isfinite(cell) else None
+
+
+def matrix_rows(names: Sequence[str], values: Any) -> tuple[tuple[Cell, ...], ...]:
+    """Rows of a square matrix, each led by its name."""
+    return tuple((name, *map(float, row)) for name, row in zip(names, values, strict=True))
