@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.utils.parametrize
 from torch import Tensor, nn
 
 from model_adapters.audio_llm.config import LoraConfig
@@ -20,8 +21,21 @@ from model_adapters.audio_llm.training.recipe import Recipe
 CHUNK = 4
 
 
+class _Cast(nn.Module):
+    """A weight in the number format of its layer, while the trained one keeps full precision."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self._dtype = dtype
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight.to(self._dtype)
+
+
 def add_lora(llm: Any, config: LoraConfig, seed: int) -> None:
-    """Trainable low-rank adapters, in fp32, on every linear layer of the LLM's blocks."""
+    """Trainable low-rank adapters on every linear layer of the LLM's blocks: kept in fp32, multiplied in the
+    LLM's own format.
+    """
     from peft import LoraConfig as PeftConfig
     from peft import inject_adapter_in_model
 
@@ -30,16 +44,23 @@ def add_lora(llm: Any, config: LoraConfig, seed: int) -> None:
     inject_adapter_in_model(
         PeftConfig(r=config.rank, lora_alpha=config.alpha, target_modules=layers, bias="none"), llm
     )
+    # On a CPU the backward pass of torch's fused attention is the slower one for short prompts.
+    llm.set_attn_implementation("eager")
+    dtype = llm.get_input_embeddings().weight.dtype
+    for name, module in list(llm.named_modules()):
+        if "lora_" in name and isinstance(module, nn.Linear):
+            module.weight.data = module.weight.data.float()
+            nn.utils.parametrize.register_parametrization(module, "weight", _Cast(dtype), unsafe=True)
     for name, parameter in llm.named_parameters():
         parameter.requires_grad_("lora_" in name)
-        if "lora_" in name:
-            parameter.data = parameter.data.float()
 
 
 def lora_state(llm: nn.Module) -> dict[str, Tensor]:
     """`<module>.lora_A.weight` and `.lora_B.weight`, named after the layers of the plain LLM."""
     return {
-        name.replace(".default.", "."): p.detach() for name, p in llm.named_parameters() if "lora_" in name
+        name.replace(".default.", ".").replace(".parametrizations.weight.original", ".weight"): p.detach()
+        for name, p in llm.named_parameters()
+        if "lora_" in name
     }
 
 
