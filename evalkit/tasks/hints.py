@@ -7,17 +7,27 @@ from typing import Any
 
 from evalkit.model import AudioSetting, HintName, Hints
 from evalkit.tasks.schema import Sample, Task
+from evalkit.tasks.templates import is_template, render
 
 
 def hints_of(task: Task, sample: Sample, audio: AudioSetting, names: Collection[HintName]) -> Hints:
     """The hints that are named; the others stay empty."""
     known: dict[HintName, Any] = {
         "options": sample.choices,
-        "majority": task.meta.majority,
+        "majority": _majority(task, sample),
         "transcripts": _transcripts(task, sample) if audio == "real" else (),
         "language": task.meta.language,
     }
     return Hints(**{name: known[name] for name in names})
+
+
+def _majority(task: Task, sample: Sample) -> str:
+    """`metadata.evalkit.majority`, which may be a template: a task of several questions has a majority each."""
+    if not is_template(task.meta.majority):
+        return task.meta.majority
+    where = f"task {task.name}, sample {sample.id}"
+    fields = {**sample.fields, **({"choices": list(sample.choices)} if sample.choices else {})}
+    return render(task.meta.majority, "metadata.evalkit.majority", fields, where)
 
 
 def _transcripts(task: Task, sample: Sample) -> tuple[str, ...]:

@@ -4,6 +4,7 @@
 |---|---|
 | `none` | nothing |
 | `basic` | Whisper's BasicTextNormalizer: lower case, brackets and their content, symbols and marks removed |
+| `basic_no_space` | `basic` without any white space: for CER of Chinese and Japanese |
 | `whisper_en` | Whisper's EnglishTextNormalizer: `basic` plus numbers, contractions, British spellings |
 | `lower_no_punct` | lower case, punctuation to spaces; made for labels and short answers |
 
@@ -74,6 +75,20 @@ def _whisper_basic() -> Normalizer:
 
 
 @functools.cache
+def _whisper_basic_no_diacritics() -> Normalizer:
+    from whisper_normalizer.basic import BasicTextNormalizer
+
+    normalizer: Normalizer = BasicTextNormalizer(remove_diacritics=True)
+    return lambda text: normalizer(text).strip()
+
+
+@functools.cache
+def _whisper_basic_no_space() -> Normalizer:
+    basic = _whisper_basic()
+    return lambda text: "".join(basic(text).split())
+
+
+@functools.cache
 def _whisper_english() -> Normalizer:
     from whisper_normalizer.english import EnglishTextNormalizer
 
@@ -81,11 +96,13 @@ def _whisper_english() -> Normalizer:
     return lambda text: normalizer(text).strip()
 
 
-NORMALIZERS: Mapping[str, int] = {"none": 1, "basic": 1, "whisper_en": 1, "lower_no_punct": 1}
+NORMALIZERS: Mapping[str, int] = {"none": 1, "basic": 1, "basic_no_diacritics": 1, "basic_no_space": 1, "whisper_en": 1, "lower_no_punct": 1}
 
 _FACTORIES: Mapping[str, Callable[[], Normalizer]] = {
     "none": lambda: _unchanged,
     "basic": _whisper_basic,
+    "basic_no_diacritics": _whisper_basic_no_diacritics,
+    "basic_no_space": _whisper_basic_no_space,
     "whisper_en": _whisper_english,
     "lower_no_punct": lambda: lower_no_punct,
 }

@@ -8,10 +8,13 @@ from collections import Counter
 
 import pytest
 
-from evalkit.tasks import builtin_folder, find_tasks
+from evalkit.data import open_samples
+from evalkit.tasks import builtin_folder, find_tasks, hints_of
 from evalkit.tasks.schema import Task
 
-TASKS = find_tasks().resolve("mini")
+MINI = find_tasks().resolve("mini")
+TASKS = find_tasks().resolve(["mini", "asr_multilingual"])
+FAMILIES = ["asr", "captioning", "emotion", "music_qa", "speaker"]
 
 
 def rows(task: Task) -> list[dict[str, str]]:
@@ -23,11 +26,18 @@ def rows(task: Task) -> list[dict[str, str]]:
 def test_a_mini_task_says_what_it_is(task: Task) -> None:
     assert task.meta.family
     assert task.meta.side in ("semantic", "paralinguistic")
-    assert task.meta.side in task.tags
-    assert {"mini", task.meta.family} <= set(task.tags)
-    assert "mini" in task.groups
+    assert task.meta.family in task.tags
     assert task.meta.cluster and task.meta.license and task.meta.summary
     assert len(str(task.doc_to_text)) < 200, "small models are asked in few words"
+
+
+def test_the_group_is_five_families_and_the_languages_that_the_small_llm_does_not_know_stand_apart() -> None:
+    assert sorted({task.meta.family for task in MINI}) == FAMILIES
+    for task in MINI:
+        assert {"mini", task.meta.side} <= set(task.tags) and "mini" in task.groups
+    apart = find_tasks().resolve("asr_multilingual")
+    assert sorted(task.meta.language for task in apart) == ["es", "fr", "it", "ru"]
+    assert not {task.name for task in apart} & {task.name for task in MINI}
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
@@ -37,10 +47,14 @@ def test_every_clip_has_a_licence_that_the_task_names(task: Task) -> None:
 
 
 @pytest.mark.parametrize("task", [task for task in TASKS if task.doc_to_choice], ids=lambda task: task.name)
-def test_choices_are_the_labels_of_the_data_and_hold_the_majority(task: Task) -> None:
-    assert isinstance(task.doc_to_choice, tuple)
-    assert sorted(task.doc_to_choice) == sorted({row["label"] for row in rows(task)})
-    assert task.meta.majority in task.doc_to_choice
+def test_every_sample_offers_its_answer_and_the_majority_of_the_training_clips(task: Task) -> None:
+    samples = list(open_samples(task))
+    for sample in samples:
+        (answer,) = sample.references
+        assert answer in sample.choices
+        assert hints_of(task, sample, "real", ["majority"]).majority in sample.choices
+    if isinstance(task.doc_to_choice, tuple):
+        assert sorted(task.doc_to_choice) == sorted({row["label"] for row in rows(task)})
 
 
 @pytest.mark.security

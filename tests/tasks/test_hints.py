@@ -40,6 +40,16 @@ def test_a_task_that_knows_nothing_hints_at_nothing() -> None:
     assert hints_of(task, replace(SAMPLE, choices=()), "real", ALL) == Hints()
 
 
+def test_a_task_of_several_questions_has_a_majority_for_each() -> None:
+    rule = "{{ {'mood': 'anger', 'age': 'old'}[topic] }}"
+    task = replace(TASK, meta=TaskMeta(majority=rule))
+    for topic, answer in (("mood", "anger"), ("age", "old")):
+        asked = replace(SAMPLE, fields={**SAMPLE.fields, "topic": topic})
+        assert hints_of(task, asked, "real", ["majority"]).majority == answer
+    first = replace(TASK, meta=TaskMeta(majority="{{ choices[1] }}"))
+    assert hints_of(first, SAMPLE, "real", ["majority"]).majority == "joy"
+
+
 def test_there_is_a_transcript_for_each_audio() -> None:
     assert transcripts(["Drat", "Boring"]) == ("Drat", "Boring")
 
