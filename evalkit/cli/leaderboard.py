@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,10 +76,55 @@ def _with_daggers(table: Table, title: str, runs: list[StoredRun], against: str)
 
 
 def show_leaderboard(table: Table) -> None:
-    """Print the table with models or with tasks as its columns, whichever are fewer."""
+    """Print the table: whole if it fits, else its averages and one family after the other.
+
+    Of a very wide one only the first metric of every task; the file that is written holds them all.
+    """
+    from evalkit.leaderboard.sections import WIDEST, part_of, sections
     from evalkit.leaderboard.values import CAPTION
 
     notes = [f"({number}) {note}" for number, note in enumerate(table.notes, 1)]
+    whole = len(sections(table)) == 1
+    parts = sections(table, further=len(table.columns) <= 2 * WIDEST)
+    shown = {place for part in parts for place in part.columns}
+    if len(shown) < len(table.columns):
+        notes.append("Further metrics stand in the file.")
+    if not whole:
+        _show_averages(table)
+    for part in parts:
+        if part.title:
+            print(f"{part.title}\n")
+        last = part is parts[-1]
+        _show_part(part_of(table, part), caption=CAPTION if last else "", notes=notes if last else ())
+        if not last:
+            print()
+
+
+def _show_averages(table: Table) -> None:
+    from evalkit.leaderboard.averages import averages
+    from evalkit.leaderboard.markdown import score_text, size_text, speed_text
+
+    found = averages(table)
+    if not found:
+        return
+    print("Averages\n")
+    headings = [Heading("model"), *(Heading(f"{average.side} ↑", "right") for average in found)]
+    headings += [Heading("active parameters of all", "right"), Heading("× real time", "right")]
+    rows = [
+        [
+            row.label,
+            *(score_text(average.scores[place]) for average in found),
+            size_text(row),
+            speed_text(row),
+        ]
+        for place, row in enumerate(table.rows)
+    ]
+    show_table(headings, rows, notes=[average.statement for average in found])
+    print()
+
+
+def _show_part(table: Table, *, caption: str, notes: Sequence[str]) -> None:
+    """Models or tasks as columns, whichever are fewer."""
     cells = _cells(table)
     if len(table.rows) > len(table.columns):
         headings = [Heading("model")]
@@ -94,18 +140,16 @@ def show_leaderboard(table: Table) -> None:
             [column.heading, column.label, str(column.n), *texts]
             for column, texts in zip(table.columns, turned, strict=True)
         ]
-    show_table(headings, lines, caption=CAPTION, notes=notes)
+    show_table(headings, lines, caption=caption, notes=notes)
 
 
 def _cells(table: Table) -> list[list[str]]:
     """The text of every cell; its notes are numbered in brackets."""
-    from evalkit.leaderboard.values import MISSING, full_text
+    from evalkit.leaderboard.values import MISSING
 
     return [
         [
-            full_text(column.metric, cell.value) + "".join(f" ({number})" for number in cell.notes)
-            if cell
-            else MISSING
+            cell.text(column.metric) + "".join(f" ({number})" for number in cell.notes) if cell else MISSING
             for column, cell in zip(table.columns, row.cells, strict=True)
         ]
         for row in table.rows

@@ -32,8 +32,18 @@ def show_results(results: Sequence[Result]) -> None:
             label = metric_label(key, value.higher_is_better)
             rows.append([*names, label, value_text(key, value.value), interval_text(key, value), *about])
             names, about = ["", ""], ["", "", "", ""]
-            notes += [f"{result.task}: {note}" for note in _notes(value)]
+            notes += [f"{result.task}: {note}" for note in [*_notes(value), *_bounds(key, value)]]
     show_table(headings, rows, caption=CAPTION, notes=list(dict.fromkeys(notes)))
+
+
+def _bounds(key: str, value: MetricValue) -> list[str]:
+    """What failures leave open."""
+    from evalkit.leaderboard.values import metric_name, value_text
+
+    if value.worst is None or value.best is None:
+        return []
+    ends = f"{value_text(key, value.worst)} to {value_text(key, value.best)}"
+    return [f"{metric_name(key)} {ends}, had every failed answer been wrong, or right"]
 
 
 def duration(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from evalkit.leaderboard.build import build_table
 from evalkit.leaderboard.csv import render_csv
 from evalkit.leaderboard.frame import frame
 from evalkit.leaderboard.html import render_html
@@ -11,7 +12,7 @@ from evalkit.leaderboard.json import render_json
 from evalkit.leaderboard.latex import render_latex
 from evalkit.leaderboard.markdown import render_markdown
 from evalkit.leaderboard.selection import select
-from evalkit.leaderboard.table import Cell, Column, Row, Table, build_table
+from evalkit.leaderboard.table import Cell, Column, Row, Table
 
 __all__ = [
     "RENDERERS",

@@ -2,7 +2,9 @@
 
 Each task counts with the first metric it lists that has a best and a worst value: accuracies, F1, recall
 and ROUGE-L as they are, error rates as 1 - min(rate, 1), BLEU as a hundredth. A family is the mean of its
-tasks, a side the mean of its families. A row has an average only if it has a value for every task.
+tasks, a side the mean of its families. A task counts if at least half of the rows with real audio were run
+on it, so that one task more for one model takes nobody's average away; a row has an average only if it has a
+value for every task that counts.
 """
 
 from __future__ import annotations
@@ -70,11 +72,27 @@ def quality(metric: str, value: float) -> float | None:
 
 def _average(table: Table, side: str) -> Average | None:
     here = [(place, column) for place, column in enumerate(table.columns) if column.side == side]
-    parts = _parts(here)
+    common = [(place, column) for place, column in here if _is_common(table, place)]
+    parts = _parts(common)
     if not parts:
         return None
-    left_out = sorted({column.heading for _, column in here} - {part.column.heading for part in parts})
-    return Average(side, tuple(_score(row, parts) for row in table.rows), _statement(side, parts, left_out))
+    counted = {part.column.heading for part in parts}
+    rare = {column.heading for _, column in here} - {column.heading for _, column in common}
+    reasons = {
+        "made differently, or no metric with a best value": sorted(
+            {column.heading for _, column in common} - counted
+        ),
+        "run for fewer than half of the rows": sorted(rare),
+    }
+    return Average(side, tuple(_score(row, parts) for row in table.rows), _statement(side, parts, reasons))
+
+
+def _is_common(table: Table, place: int) -> bool:
+    """Whether at least half of the rows with real audio have a value; in mixed columns nobody is asked."""
+    if table.columns[place].variant:
+        return True
+    heard = [row for row in table.rows if row.audio == "real"] or list(table.rows)
+    return 2 * sum(row.cells[place] is not None for row in heard) >= len(heard)
 
 
 def _parts(columns: Sequence[tuple[int, Column]]) -> list[_Part]:
@@ -125,7 +143,7 @@ def _qualities(metric: str, cell: Cell | None) -> tuple[float, tuple[float, ...]
     return middle, ends if len(ends) == 2 else ()
 
 
-def _statement(side: str, parts: Sequence[_Part], left_out: Sequence[str]) -> str:
+def _statement(side: str, parts: Sequence[_Part], left_out: Mapping[str, Sequence[str]]) -> str:
     families: dict[str, list[str]] = {}
     for part in parts:
         name = metric_name(part.column.metric)
@@ -135,6 +153,5 @@ def _statement(side: str, parts: Sequence[_Part], left_out: Sequence[str]) -> st
         )
     listed = "; ".join(f"{family} ({', '.join(tasks)})" for family, tasks in families.items())
     text = f"{side.capitalize()} average: mean over families of the mean of their tasks, 0 to 100: {listed}."
-    if left_out:
-        text += f" Left out: {', '.join(left_out)} (made differently, or no metric with a best value)."
-    return text
+    told = [f"{', '.join(names)} ({why})" for why, names in left_out.items() if names]
+    return text + (f" Left out: {'; '.join(told)}." if told else "")

@@ -6,12 +6,20 @@ import csv
 import io
 
 from evalkit.leaderboard.table import Table
+from evalkit.tasks.schema import STATUSES
 
-FIELDS = ("model", "audio", "task", "variant", "metric", "value", "low", "high", "n", "notes")
+FIELDS = (
+    *("row", "model", "audio", "seeds", "family", "side", "task", "variant", "metric"),
+    *("value", "low", "high", "worst", "best", "spread", "n", *STATUSES, "notes"),
+)
 
 
 def render_csv(table: Table) -> str:
-    """Values as they are in the records (a WER of 12.3 % is 0.123), empty where there is no number."""
+    """Values as they are in the records (a WER of 12.3 % is 0.123), empty where there is no number.
+
+    seeds: the training seeds that a mean is over, empty for a single model; worst, best: the value if every
+    answer that failed had been wrong, or right; a column for each status counts the answers.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(FIELDS)
@@ -20,9 +28,22 @@ def render_csv(table: Table) -> str:
             if cell is None:
                 continue
             notes = " ".join(table.notes[number - 1] for number in cell.notes)
-            numbers = [_number(number) for number in (cell.value.value, cell.value.low, cell.value.high)]
+            value = cell.value
+            numbers = (value.value, value.low, value.high, value.worst, value.best, cell.spread)
+            about = (
+                row.label,
+                row.model,
+                row.audio,
+                " ".join(map(str, row.seeds)),
+                column.family,
+                column.side,
+            )
+            counts = [cell.counts.get(status, 0) for status in STATUSES]
             writer.writerow(
-                [row.model, row.audio, column.task, column.variant, column.metric, *numbers, column.n, notes]
+                [
+                    *(*about, column.task, column.variant, column.metric),
+                    *(*map(_number, numbers), column.n, *counts, notes),
+                ]
             )
     return out.getvalue()
 

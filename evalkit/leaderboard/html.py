@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from evalkit.leaderboard.averages import Average, Score, averages
+from evalkit.leaderboard.cost import count_text, memory_text
 from evalkit.leaderboard.page import render_page
-from evalkit.leaderboard.plot import FRAME, count_text, plots
+from evalkit.leaderboard.plot import FRAME, plots
 from evalkit.leaderboard.ranking import Rank, ranks
 from evalkit.leaderboard.table import Cell, Column, Row, Table
-from evalkit.leaderboard.values import CAPTION, MISSING, interval_text, metric_label, value_text
+from evalkit.leaderboard.values import (
+    CAPTION,
+    MISSING,
+    bounds_text,
+    interval_text,
+    metric_label,
+    value_text,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +51,15 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What stands in a cell. `number` is what it is sorted by, None where there is nothing; `hint` explains."""
+    """What stands in a cell. `number` is what it is sorted by, None where there is nothing; `hint` explains.
+
+    bounds: the value if every answer that failed had been wrong, or right.
+    """
 
     text: str
     number: float | None
     detail: str = ""
+    bounds: str = ""
     bar: Bar | None = None
     rank: Rank = ""
     notes: tuple[int, ...] = ()
@@ -114,7 +126,8 @@ def _average_field(score: Score, ends: Sequence[float]) -> Field:
     if score.low is None or score.high is None:
         return Field(f"{score.value:.1f}", score.value)
     interval = f"[{score.low:.1f}, {score.high:.1f}]"
-    return Field(f"{score.value:.1f}", score.value, interval, _bar(score.low, score.high, score.value, ends))
+    bar = _bar(score.low, score.high, score.value, ends)
+    return Field(f"{score.value:.1f}", score.value, interval, bar=bar)
 
 
 def _metric_column(table: Table, place: int) -> _Shown:
@@ -155,7 +168,10 @@ def _metric_field(column: Column, cell: Cell | None, rank: Rank, ends: Sequence[
         else _bar(value.low, value.high, number, ends)
     )
     text = value_text(column.metric, value.value)
-    return Field(text, number, interval_text(column.metric, value), bar, rank, cell.notes)
+    if cell.spread is not None:
+        text += f" ± {value_text(column.metric, cell.spread)}"
+    interval, bounds = interval_text(column.metric, value), bounds_text(column.metric, value)
+    return Field(text, number, interval, bounds, bar, rank, cell.notes)
 
 
 def _bar(low: float, high: float, at: float, ends: Sequence[float]) -> Bar | None:
@@ -170,12 +186,19 @@ def _bar(low: float, high: float, at: float, ends: Sequence[float]) -> Bar | Non
 def _cost_columns(rows: Sequence[Row]) -> list[_Shown]:
     """Size and speed, as far as any row knows them."""
     sizes = [_size_field(row) for row in rows]
-    speeds = [_speed_field(row) for row in rows]
+    speeds = [_number_field(row.cost.times_real_time, lambda speed: f"{speed:.1f}") for row in rows]
     size = Heading("cost", "Parameters", "active", "of all", "", "", False)
     speed = Heading("cost", "Speed", f"× real time{NO_BREAK}↑", "all runs", "", "", True)
+    flops = Heading("cost", "Projector", "FLOPs", "a second of audio", "", "", False)
+    memory = Heading("cost", "Memory", "peak", "of a run", "", "", False)
     return [
         _Shown(heading, tuple(fields))
-        for heading, fields in ((size, sizes), (speed, speeds))
+        for heading, fields in (
+            (size, sizes),
+            (flops, [_number_field(row.cost.projector_flops, count_text) for row in rows]),
+            (memory, [_number_field(row.cost.peak_memory, memory_text) for row in rows]),
+            (speed, speeds),
+        )
         if any(field.number is not None for field in fields)
     ]
 
@@ -185,9 +208,5 @@ def _size_field(row: Row) -> Field:
     return Field(count_text(active), active, f"of {count_text(total)}") if active else NOTHING
 
 
-def _speed_field(row: Row) -> Field:
-    cost = row.cost
-    if cost.wall_seconds <= 0 or cost.audio_seconds <= 0:
-        return NOTHING
-    speed = cost.audio_seconds / cost.wall_seconds
-    return Field(f"{speed:.1f}", speed)
+def _number_field(number: float, text: Callable[[float], str]) -> Field:
+    return Field(text(number), number) if number > 0 else NOTHING

@@ -10,8 +10,16 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.leaderboard.ranking import Rank, ranks
+from evalkit.leaderboard.sections import part_of, sections
 from evalkit.leaderboard.table import Cell, Column, Table
-from evalkit.leaderboard.values import CAPTION, MISSING, interval_text, metric_label, value_text
+from evalkit.leaderboard.values import (
+    CAPTION,
+    MISSING,
+    bounds_text,
+    interval_text,
+    metric_label,
+    value_text,
+)
 from evalkit.text import visible
 
 if TYPE_CHECKING:
@@ -57,10 +65,21 @@ def escape(text: str) -> str:
 
 
 def render_latex(table: Table, title: str, comparison: Comparison | None = None) -> str:
-    """A `table` environment for a document with the package booktabs. The same table gives the same bytes.
+    """`table` environments for a document with the package booktabs: one, or one for each part of a wide table.
 
-    With `comparison` a dagger marks what is different from its first model (Holm-corrected p < 0.05).
+    With `comparison` a dagger marks what is different from its first model (Holm-corrected p < 0.05). The same
+    table gives the same bytes.
     """
+    parts = sections(table)
+    lines = ["% Written by evalkit leaderboard; needs \\usepackage{booktabs}."]
+    for part in parts:
+        name = f"{title}: {part.title}" if part.title else title
+        lines += _environment(part_of(table, part), name, comparison, last=part is parts[-1])
+    return "\n".join(lines) + "\n"
+
+
+def _environment(table: Table, title: str, comparison: Comparison | None, *, last: bool) -> list[str]:
+    """One table; the last one has the notes below it."""
     different = _different(table, comparison)
     rank = [ranks(table, column) for column in range(len(table.columns))]
     cells = [
@@ -70,16 +89,14 @@ def render_latex(table: Table, title: str, comparison: Comparison | None = None)
         ]
         for place, row in enumerate(table.rows)
     ]
-    lines = [
-        "% Written by evalkit leaderboard; needs \\usepackage{booktabs}.",
+    return [
         "\\begin{table}",
         "  \\centering",
         f"  \\caption{{{_caption(title, comparison)}}}",
         *(_by_task(table, cells) if len(table.columns) > len(table.rows) else _by_model(table, cells)),
-        *(f"  \\par\\smallskip\\footnotesize\\raggedright {note}" for note in _notes(table)),
+        *(f"  \\par\\smallskip\\footnotesize\\raggedright {note}" for note in _notes(table) if last),
         "\\end{table}",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _different(table: Table, comparison: Comparison | None) -> Collection[Place]:
@@ -95,7 +112,7 @@ def _different(table: Table, comparison: Comparison | None) -> Collection[Place]
         (place, column)
         for place, row in enumerate(table.rows)
         for column, about in enumerate(table.columns)
-        if row.audio == "real" and (row.model, about.task, about.metric) in told
+        if row.ranked and (row.model, about.task, about.metric) in told
     }
 
 
@@ -154,11 +171,13 @@ def _cell(column: Column, cell: Cell | None, rank: Rank, *, dagger: bool) -> str
     if cell is None:
         return f"{escape(MISSING)} &"
     value = escape(value_text(column.metric, cell.value.value))
+    spread = f"$\\,\\pm\\,${value_text(column.metric, cell.spread)}" if cell.spread is not None else ""
     shown = {"best": f"\\textbf{{{value}}}", "second": f"\\underline{{{value}}}", "": value}[rank]
     marks = [*(["\\dagger"] if dagger else []), *map(str, cell.notes)]
     superscript = f"$^{{{','.join(marks)}}}$" if marks else ""
-    interval = interval_text(column.metric, cell.value)
-    return f"{shown} & {superscript}" + (f"\\,{{\\scriptsize {interval}}}" if interval else "")
+    small = [interval_text(column.metric, cell.value), escape(bounds_text(column.metric, cell.value))]
+    aside = " ".join(text for text in small if text)
+    return f"{shown} & {spread}{superscript}" + (f"\\,{{\\scriptsize {aside}}}" if aside else "")
 
 
 def _notes(table: Table) -> list[str]:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from evalkit.leaderboard.averages import Average, Score
+from evalkit.leaderboard.cost import Cost, count_text
 from evalkit.leaderboard.scales import Scale, linear, logarithmic
-from evalkit.leaderboard.table import Cost, Row, Table
+from evalkit.leaderboard.table import Row, Table
 
 LETTER, LINE = 6.6, 13.0
 LABEL_LENGTH = 28
@@ -69,15 +70,6 @@ class Axis:
     label: str
     cost: Callable[[Cost], float]
     text: Callable[[float], str]
-
-
-def count_text(count: float) -> str:
-    """`156 M`, `1.2 B`: three digits at most."""
-    for size, unit in ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k")):
-        if count >= 0.9995 * size:
-            scaled = count / size
-            return f"{scaled:.0f}{unit}" if scaled >= 99.95 else f"{scaled:.3g}{unit}"
-    return f"{count:.0f}"
 
 
 AXES = (

@@ -14,7 +14,7 @@ Rank = Literal["best", "second", ""]
 def ranks(table: Table, column: int) -> tuple[Rank, ...]:
     """A rank for every row. Values that are shown alike share theirs; a column of one row has none.
 
-    Rows whose audio was withheld take no part: they are there to be beaten.
+    Rows whose audio was withheld and single seeds beside their mean take no part.
     """
     about = table.columns[column]
     shown: dict[str, float] = {}
@@ -22,7 +22,7 @@ def ranks(table: Table, column: int) -> tuple[Rank, ...]:
     for row in table.rows:
         cell = row.cells[column]
         value = math.nan if cell is None else cell.value.value
-        text = value_text(about.metric, value) if math.isfinite(value) and row.audio == "real" else ""
+        text = value_text(about.metric, value) if math.isfinite(value) and row.ranked else ""
         texts.append(text)
         if text:
             shown.setdefault(text, value)

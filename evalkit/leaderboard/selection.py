@@ -13,7 +13,7 @@ AUDIO_SETTINGS = ("real", "none", "silence", "shuffled")
 def select(
     results: Iterable[Result], *, tasks: Sequence[str] = (), partial: bool = False, mixed: bool = False
 ) -> list[Result]:
-    """One record for each model, audio setting and task: the newest by `provenance.started`.
+    """One record for each model as it was loaded, audio setting and task: the newest by `provenance.started`.
 
     A record of all samples goes before a partial one, and partial ones count only with `partial`.
     With `mixed` there is one for each way of making it (`made_like`) as well. `tasks` keeps the records
@@ -24,7 +24,9 @@ def select(
         candidates = _named(candidates, tasks)
     newest: dict[tuple[object, ...], Result] = {}
     for result in sorted(candidates, key=_age):
-        newest[(result.model, result.audio, result.task, made_like(result) if mixed else None)] = result
+        loaded = (result.provenance.backbone, *sorted(result.provenance.model_args.items()))
+        way = made_like(result) if mixed else None
+        newest[(result.model, result.audio, result.task, loaded, way)] = result
     return sorted(newest.values(), key=lambda result: (*row_order(result.model, result.audio), result.task))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalkit.leaderboard.comparison import Comparison, compare
+from evalkit.leaderboard.seeds import arm_and_seed, arms_of
 from evalkit.leaderboard.stored import Arm, StoredRun
 from evalkit.text import unknown
 
@@ -12,13 +13,17 @@ from evalkit.text import unknown
 def compared_with(model: str, runs: Sequence[StoredRun], *, seed: int = 0) -> Comparison:
     """`model` against every other model of `runs` that shares a task with it, real audio only.
 
-    Raises ValueError for a model that has no such run, or where there is nothing to compare it with;
-    what `compare` raises passes through.
+    The training seeds of an arm are taken together under its name, as the table's means are. Raises ValueError
+    for a model that has no such run, or where there is nothing to compare it with; what `compare` raises passes
+    through.
     """
+    heard = [run for run in runs if run.result.audio == "real"]
+    several = arms_of(run.result.model for run in heard)
     arms: dict[str, dict[str, dict[int, StoredRun]]] = {}
-    for run in runs:
-        if run.result.audio == "real":
-            arms.setdefault(run.result.model, {})[run.result.task] = {0: run}
+    for run in heard:
+        arm, seed = arm_and_seed(run.result.model)
+        name, seed = (arm, seed) if arm in several else (run.result.model, 0)
+        arms.setdefault(name, {}).setdefault(run.result.task, {})[seed] = run
     if model not in arms:
         raise ValueError(f"{unknown('model', model, arms)}; daggers are set against a model of the table")
     others = [

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evalkit.leaderboard.seeds import arm_and_seed
 from evalkit.leaderboard.selection import select
 from evalkit.results import (
     JournalEntry,
@@ -21,8 +21,6 @@ from evalkit.results import (
     read_run,
 )
 from evalkit.text import unknown
-
-_SEED = re.compile(r"(?P<arm>.+)-s(?P<seed>\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +99,6 @@ def runs_named(names: Sequence[str], places: Sequence[Path]) -> list[StoredRun]:
             raise ValueError(f"no result.json under {name}; `evalkit run` and `evalkit publish` write them")
         found |= {run.folder: run for run in runs}
     return list(found.values())
-
-
-def arm_and_seed(model: str) -> tuple[str, int]:
-    """`("moe_adapter", 2)` for `moe_adapter-s2`; a model without such an ending is seed 0 of itself."""
-    match = _SEED.fullmatch(model)
-    return (match["arm"], int(match["seed"])) if match else (model, 0)
 
 
 def _arm(name: str, runs: Sequence[StoredRun], tasks: Sequence[str]) -> Arm:

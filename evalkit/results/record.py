@@ -54,6 +54,7 @@ def _nan_of_null(value: Any) -> Any:
 class MetricValue(_Frozen):
     """A value with its interval; `note` says why an interval is missing or to be read with care.
 
+    worst, best: the value if the samples that failed had all been wrong, or all right; None without failures.
     A value that is not defined is NaN here and null in JSON.
     """
 
@@ -65,6 +66,8 @@ class MetricValue(_Frozen):
     clusters: int = 0
     higher_is_better: bool = True
     note: str = ""
+    worst: float | None = None
+    best: float | None = None
 
 
 class Fingerprints(_Frozen):
@@ -110,15 +113,15 @@ class Provenance(_Frozen):
     audio_seconds: float = 0.0
     input_tokens: int = 0
     output_tokens: int = 0
-
-
-class Result(_Frozen):
     cost: float = 0.0
     choices: str = ""
     backbone: str = "mini"
     model_args: Mapping[str, str] = Field(default_factory=dict)
     peak_memory: int = 0
     projector_flops: float = 0.0
+
+
+class Result(_Frozen):
     """One model on one task."""
 
     schema_version: int = SCHEMA_VERSION

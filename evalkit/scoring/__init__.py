@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from evalkit.scoring.extraction import extract
-from evalkit.scoring.score import Measured, Scored, measure, score
+from evalkit.scoring.measured import Measured
+from evalkit.scoring.score import Scored, measure, score
 from evalkit.scoring.score_file import read_predictions, score_file
 from evalkit.scoring.spec import ScoringSpec
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit import metrics
-from evalkit.metrics import Metric, ReadsPredictions, Scorer
+from evalkit.metrics import ReadsPredictions
 from evalkit.results.record import JournalEntry, MetricValue, Prediction
+from evalkit.scoring.bounds import with_bounds
 from evalkit.scoring.extraction import extract
 from evalkit.scoring.filters import first_repeat_only
+from evalkit.scoring.measured import Measured
 from evalkit.scoring.spec import ScoringSpec
 from evalkit.stats import Interval, Proportion, interval, wilson
-from evalkit.stats.reducers import Matrix
 from evalkit.tasks.schema import STATUSES, FilterSpec, MetricSpec, Status
 
 LEVEL = 0.95
@@ -34,16 +35,6 @@ class Scored:
     predictions: tuple[Prediction, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Measured:
-    """A metric's statistics [n, k] over predictions: what intervals, paired tests and slices start from."""
-
-    metric: Metric
-    scorer: Scorer
-    statistics: Matrix
-    clusters: tuple[str, ...] | None
-
-
 def score(entries: Sequence[JournalEntry], spec: ScoringSpec, *, seed: int) -> Scored:
     """Score a journal. Every entry counts: one without an answer is wrong, never left out.
 
@@ -56,7 +47,8 @@ def score(entries: Sequence[JournalEntry], spec: ScoringSpec, *, seed: int) -> S
     for chain, predictions in zip(spec.filters, by_chain, strict=True):
         for metric in spec.metrics:
             measured = measure(predictions, metric)
-            values[f"{metric.metric},{chain.name}"] = value_of(measured, seed=seed)
+            value = value_of(measured, seed=seed)
+            values[f"{metric.metric},{chain.name}"] = with_bounds(value, measured, predictions)
     counted = Counter(prediction.status for prediction in by_chain[0])
     return Scored(values, {status: counted[status] for status in STATUSES}, by_chain[0])
 

@@ -36,6 +36,15 @@ def test_a_row_without_a_task_has_no_average() -> None:
     assert paralinguistic.missing == ("acted", "gender")
 
 
+def test_a_task_that_few_rows_have_takes_no_average_away() -> None:
+    results = [record(model, "asr_en", 0.8) for model in ("a", "b", "c")]
+    results += [record("a", "asr_de", 0.2), record("a", "captions", 0.6), record("b", "captions", 0.6)]
+    (semantic,) = averages(build_table(results))
+    assert [score.value for score in semantic.scores] == [pytest.approx(70), pytest.approx(70), None]
+    assert semantic.scores[2].missing == ("captions",)
+    assert "Left out: asr_de (run for fewer than half of the rows)." in semantic.statement
+
+
 def test_the_interval_adds_the_variances_of_independent_tasks() -> None:
     results = [record("m", task, 0.5) for task in ("asr_en", "captions")]
     (semantic,) = averages(build_table(results))

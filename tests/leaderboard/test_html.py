@@ -99,6 +99,25 @@ def test_failures_are_noted_at_the_value() -> None:
     assert mark.attributes["title"] == note.text
 
 
+def test_what_failures_leave_open_stands_below_the_interval() -> None:
+    bounded = value("accuracy", 0.5).model_copy(update={"worst": 0.5, "best": 0.6})
+    failing = record(
+        "m", "gender", 0.5, counts={"ok": 90, "unparsed": 10}, metrics={"accuracy,none": bounded}
+    )
+    cell = cells(parsed(page_of([failing])), "m")["gender accuracy\u00a0%\u00a0↑"]
+    (bounds,) = cell.all("span", class_="detail bounds")
+    assert bounds.text == "{50.0, 60.0}"
+
+
+def test_operations_and_memory_stand_beside_size_where_a_row_knows_them() -> None:
+    plain, measured = record("a", "gender", 0.5), record("b", "gender", 0.5)
+    made = measured.provenance.model_copy(update={"projector_flops": 21_500_000.0, "peak_memory": 3 * 2**29})
+    page = parsed(page_of([plain, measured.model_copy(update={"provenance": made})]))
+    assert cells(page, "b")["Projector FLOPs"].text == "21.5 M"
+    assert cells(page, "b")["Memory peak"].text == "1.5 GiB"
+    assert cells(page, "a")["Memory peak"].text == "–"
+
+
 def test_values_that_are_not_numbers_are_missing() -> None:
     nan = value("wer", 0.5).model_copy(update={"value": float("nan"), "low": None, "high": None})
     page = parsed(page_of([record("m", "asr_en", 0.5, metrics={"wer,none": nan})]))

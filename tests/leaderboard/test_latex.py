@@ -47,6 +47,16 @@ def test_tasks_are_rows_where_there_are_more_metrics() -> None:
     ]
 
 
+def test_a_wide_table_is_one_for_each_family() -> None:
+    text = render_latex(build_table(select(records())), "mini")
+    captions = [line for line in lines_of(text) if line.startswith("\\caption")]
+    assert [caption.partition(". ")[0] for caption in captions] == [
+        f"\\caption{{mini: {part}"
+        for part in ("Speech recognition", "Audio captioning", "Emotion", "Speaker")
+    ]
+    assert text.count("\\begin{table}") == 4
+
+
 def test_a_single_model_is_neither_best_nor_second() -> None:
     assert "textbf{50" not in render_latex(build_table([record("a", "gender", 0.5)]), "mini")
 

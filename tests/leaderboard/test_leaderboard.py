@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import statistics
 
 import pytest
+import scipy.stats
 
-from evalkit.leaderboard import build_table, frame, render_csv, render_markdown, select
+from evalkit.leaderboard import (
+    build_table,
+    frame,
+    render_csv,
+    render_json,
+    render_latex,
+    render_markdown,
+    select,
+)
+from evalkit.leaderboard.sections import sections
 from evalkit.results.record import Fingerprints, MetricValue, Provenance, Result
 
 WER = MetricValue(value=0.1234, low=0.101, high=0.1449, higher_is_better=False)
@@ -23,6 +35,8 @@ def result(model: str, task: str = "asr_en", **changes: object) -> Result:
         wall_seconds=10.0,
         audio_seconds=250.0,
         dtype=str(changes.pop("dtype", "float32")),
+        backbone=str(changes.pop("backbone", "mini")),
+        model_args=changes.pop("model_args", {}),
     )
     given = {
         "family": "asr",
@@ -120,6 +134,16 @@ def test_one_row_never_mixes_weights_or_number_formats() -> None:
     ]
 
 
+def test_rows_of_another_backbone_or_other_model_arguments_are_told_apart_in_words() -> None:
+    mini = result("moe", weights="a" * 64, started="2026-01-01")
+    hub = result("moe", weights="b" * 64, backbone="hub", started="2026-02-01")
+    rows = build_table(select([mini, hub])).rows
+    assert [row.label for row in rows] == ["moe (backbone hub)", "moe (backbone mini)"]
+    other = result("moe", weights="c" * 64, model_args={"top_k": "2"})
+    rows = build_table(select([mini, other])).rows
+    assert [row.label for row in rows] == ["moe (no model arguments)", "moe (top_k=2)"]
+
+
 def test_tasks_are_chosen_by_name_family_or_tag() -> None:
     results = [result("moe"), result("moe", "acted", family="emotion", tags=("mini",))]
     assert [r.task for r in select(results, tasks=["emotion"])] == ["acted"]
@@ -192,3 +216,82 @@ def test_the_frame_has_a_row_for_each_result_and_metric() -> None:
         "none",
     ]
     assert len(frame([])) == 0
+
+
+def test_bounds_and_failures_stand_in_every_format() -> None:
+    value = MetricValue(value=0.4, low=0.3, high=0.5, worst=0.4, best=0.48)
+    failing = result("moe", "acted", metrics={"accuracy,none": value}, counts={"ok": 88, "unparsed": 12})
+    table = build_table([failing])
+    assert "| moe | 40.0 [30.0, 50.0] {40.0, 48.0} <sup>1</sup> |" in render_markdown(table, "Mini")
+    (line,) = csv.DictReader(io.StringIO(render_csv(table)))
+    assert (line["worst"], line["best"], line["ok"], line["unparsed"]) == ("0.4", "0.48", "88", "12")
+    cell = json.loads(render_json(table))["rows"][0]["cells"][0]
+    assert (cell["worst"], cell["best"], cell["counts"]["unparsed"]) == (0.4, 0.48, 12)
+    assert "[30.0, 50.0] \\{40.0, 48.0\\}" in render_latex(table, "Mini")
+    assert "{worst, best}: the value if every answer that failed had been wrong, or right." in table.notes
+
+
+def board_of(models: int) -> list[Result]:
+    """16 tasks of five families, two metrics each."""
+    families = {"asr": 6, "captioning": 2, "music_qa": 3, "emotion": 2, "speaker": 3}
+    found = []
+    for model in range(models):
+        for family, count in families.items():
+            side = "semantic" if family in ("asr", "captioning", "music_qa") else "paralinguistic"
+            for task in range(count):
+                about = {"family": family, "side": side, "metrics": UAR, "scoring_record": SCORING}
+                found.append(result(f"model_{model:02d}", f"{family}_{task}", **about))
+    return found
+
+
+def test_a_wide_table_stands_in_families_after_its_averages() -> None:
+    text = render_markdown(build_table(select(board_of(25))), "Mini")
+    lines = text.splitlines()
+    assert [line for line in lines if line.startswith("## ")] == [
+        *("## Averages", "## Speech recognition", "## Speech recognition: further metrics"),
+        *("## Audio captioning", "## Music question answering", "## Emotion", "## Speaker"),
+    ]
+    assert max(line.count(" | ") for line in lines) <= 6
+    assert sum(line.startswith("| model_07 |") for line in lines) == 7
+
+
+def test_a_section_has_the_rows_that_were_run_and_every_column_stands_once() -> None:
+    table = build_table(select([*board_of(3), result("plain", "asr_0", metrics=UAR, scoring_record=SCORING)]))
+    parts = sections(table)
+    assert sorted(place for part in parts for place in part.columns) == list(range(len(table.columns)))
+    assert [3 in part.rows for part in parts] == [True, True, False, False, False, False]
+    firsts = sections(table, further=False)
+    assert {table.columns[place].metric for part in firsts for place in part.columns} == {"uar,none"}
+
+
+def seeded(value: float, name: str, **changes: object) -> Result:
+    return result(name, metrics={"wer,none": MetricValue(value=value, higher_is_better=False)}, **changes)
+
+
+def test_training_seeds_stand_under_their_mean_and_spread() -> None:
+    values = {"moe": 0.31, "moe-s1": 0.28, "moe-s2": 0.37}
+    results = [seeded(value, name) for name, value in values.items()]
+    table = build_table(select([*results, seeded(0.3, "moe-large")]))
+    assert [row.label for row in table.rows] == [
+        *("moe (mean of 3 seeds)", "moe", "moe-s1", "moe-s2", "moe-large"),
+    ]
+    cell = table.rows[0].cells[0]
+    assert cell is not None
+    bounds = scipy.stats.ttest_1samp(list(values.values()), 0).confidence_interval()
+    assert (cell.value.low, cell.value.high) == (pytest.approx(bounds.low), pytest.approx(bounds.high))
+    assert cell.spread == pytest.approx(statistics.stdev(values.values()))
+    assert cell.text("wer,none") == "32.0 ± 4.6 [20.6, 43.4]"
+    assert "only 3 seeds" in table.notes[cell.notes[0] - 1]
+    assert [row.ranked for row in table.rows] == [True, False, False, False, True]
+
+
+def test_a_mean_needs_a_value_of_every_seed() -> None:
+    results = [seeded(0.3, "moe"), seeded(0.4, "moe-s1"), seeded(0.5, "moe-s1", task="other")]
+    mean = build_table(select(results)).rows[0]
+    assert [cell is None for cell in mean.cells] == [False, True]
+
+
+def test_one_seed_alone_and_seeds_with_two_rows_have_no_mean() -> None:
+    assert [row.label for row in build_table([seeded(0.3, "moe-s1")]).rows] == ["moe-s1"]
+    twice = [seeded(0.3, "moe"), seeded(0.3, "moe", backbone="hub", weights="w"), seeded(0.4, "moe-s1")]
+    assert not any(row.seeds for row in build_table(select(twice)).rows)

@@ -11,9 +11,10 @@ from evalkit.leaderboard.comparison.gains import average_gains
 from evalkit.leaderboard.comparison.journals import compare_journals
 from evalkit.leaderboard.comparison.mismatch import mismatch
 from evalkit.leaderboard.comparison.types import Comparison, PairComparison, TaskComparison
+from evalkit.leaderboard.cost import Cost, cost_of
 from evalkit.leaderboard.slices import known_slices
 from evalkit.leaderboard.stored import Arm, StoredRun
-from evalkit.leaderboard.table import FAMILIES, Cost
+from evalkit.leaderboard.table import FAMILIES
 from evalkit.scoring import ScoringSpec
 from evalkit.stats import holm
 
@@ -155,12 +156,4 @@ def _family_order(task: TaskComparison) -> tuple[int, str]:
 
 
 def _cost(arm: Arm) -> Cost:
-    """The size of the model, and the time of all its compared runs."""
-    made = [run.result.provenance for seeds in arm.runs.values() for run in seeds.values()]
-    return Cost(
-        max(one.parameters for one in made),
-        max(one.active_parameters for one in made),
-        sum(one.wall_seconds for one in made),
-        sum(one.audio_seconds for one in made),
-        tuple(sorted({one.device_name or one.device for one in made} - {""})),
-    )
+    return cost_of([run.result.provenance for seeds in arm.runs.values() for run in seeds.values()])

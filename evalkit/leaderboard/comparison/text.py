@@ -16,8 +16,8 @@ from evalkit.leaderboard.comparison.types import (
     PairComparison,
     TaskComparison,
 )
+from evalkit.leaderboard.cost import Cost, count_text, memory_text
 from evalkit.leaderboard.markdown import escape, table_line
-from evalkit.leaderboard.table import Cost
 from evalkit.leaderboard.values import MISSING, failures_text, metric_label, metric_name, value_text
 
 NO_DIFFERENCE = "no difference shown"
@@ -232,19 +232,28 @@ def _averages(pair: PairComparison) -> Block:
 
 
 def _costs(costs: Mapping[str, Cost]) -> Block:
-    headings = ("model", "parameters", "active", "times real time", "device")
+    """Operations and memory beside size and time, as far as the runs recorded them."""
+    size = ("parameters", "active", "projector FLOPs a second of audio")
+    headings = ("model", *size, "times real time", "peak memory", "device")
     rows = [
         (
             name,
             f"{cost.parameters:,}" if cost.parameters else MISSING,
             f"{cost.active_parameters:,}" if cost.active_parameters else MISSING,
-            f"{cost.audio_seconds / cost.wall_seconds:.1f}" if cost.wall_seconds else MISSING,
+            count_text(cost.projector_flops) if cost.projector_flops else MISSING,
+            f"{cost.times_real_time:.1f}" if cost.times_real_time else MISSING,
+            memory_text(cost.peak_memory) if cost.peak_memory else MISSING,
             ", ".join(cost.devices),
         )
         for name, cost in costs.items()
     ]
-    note = "Times are those of the runs, with the loading of weights."
-    return Block("Cost", headings, tuple(rows), (note,), texts=1)
+    notes = [
+        "Times are those of the runs, with the loading of weights. Peak memory is that of the GPU where there is "
+        "one, else of the whole process."
+    ]
+    if any(MISSING in row for row in rows):
+        notes.append(f"{MISSING}: the model or its runs did not record it.")
+    return Block("Cost", headings, tuple(rows), tuple(notes), texts=1)
 
 
 def signed_text(key: str, value: float) -> str:

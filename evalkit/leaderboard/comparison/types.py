@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from evalkit.leaderboard.comparison.difference import Difference
-from evalkit.leaderboard.table import Cost
+from evalkit.leaderboard.cost import Cost
 
 ALPHA = 0.05
 

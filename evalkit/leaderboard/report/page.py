@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from evalkit.leaderboard.cost import count_text
 from evalkit.leaderboard.page import render_page
-from evalkit.leaderboard.plot import count_text
 from evalkit.leaderboard.report.answers import StoredAnswers
 from evalkit.leaderboard.report.audio import AudioFinder
 from evalkit.leaderboard.report.breakdown import confusion, slicings, status_counts

@@ -1,0 +1,38 @@
+"""What a table says below itself, each thing once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evalkit.leaderboard.values import failures_text
+from evalkit.results.record import Result
+
+
+def failures_note(counts: Mapping[str, int]) -> list[str]:
+    failures = failures_text(counts)
+    if not failures:
+        return []
+    return [f"Of {sum(counts.values())} answers: {failures}. A sample without an answer counts as wrong."]
+
+
+def numbered(texts: Sequence[str], notes: list[str]) -> tuple[int, ...]:
+    """The numbers of the texts among the notes, after adding those that are new."""
+    notes.extend(text for text in texts if text not in notes)
+    return tuple(sorted(notes.index(text) + 1 for text in texts))
+
+
+def interval_notes(results: Sequence[Result]) -> list[str]:
+    """How the intervals were made, each way once with its tasks and their metrics."""
+    ways: dict[str, dict[str, set[str]]] = {}
+    for result in results:
+        for key, value in result.metrics.items():
+            over = f" over {value.clusters} clusters" if value.clusters else ""
+            if value.method:
+                tasks = ways.setdefault(value.method + over, {})
+                tasks.setdefault(result.task, set()).add(key.partition(",")[0])
+    return [
+        f"Intervals by {way}: "
+        + ", ".join(f"{task} ({', '.join(sorted(metrics))})" for task, metrics in sorted(tasks.items()))
+        + "."
+        for way, tasks in sorted(ways.items())
+    ]
