@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from evalkit import __version__
-from evalkit.model import ModelInfo
+from evalkit.model import LoadOptions, ModelInfo
 from evalkit.results.record import Provenance
 
 PACKAGES = (
@@ -34,10 +34,11 @@ PACKAGES = (
     "pydantic",
     "lm-eval",
 )
+DEFAULTS = LoadOptions()
 SOURCE_FOLDERS = ("evalkit", "model_adapters", "tasks")
 
 
-def provenance(info: ModelInfo, *, batch_size: str, seed: int) -> Provenance:
+def provenance(info: ModelInfo, *, batch_size: str, seed: int, options: LoadOptions = DEFAULTS) -> Provenance:
     """What is known before the first sample; times and token counts are added when the run has ended."""
     return Provenance(
         evalkit=__version__,
@@ -56,6 +57,8 @@ def provenance(info: ModelInfo, *, batch_size: str, seed: int) -> Provenance:
         parameters=info.parameters,
         active_parameters=info.active_parameters,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
+        backbone=options.backbone,
+        model_args={name: without_home(value) for name, value in sorted(options.args.items())},
     )
 
 

@@ -119,8 +119,12 @@ def _shareable_result(run: StoredRun) -> Result:
 
 
 def _shareable(made: Provenance) -> Provenance:
-    sources = {name: redacted(source) for name, source in made.sources.items()}
-    return made.model_copy(update={"sources": sources})
+    named = ("sources", "model_args")
+    return made.model_copy(
+        update={
+            field: {name: redacted(text) for name, text in getattr(made, field).items()} for field in named
+        }
+    )
 
 
 def _remove(folder: Path) -> None:

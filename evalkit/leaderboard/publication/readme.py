@@ -86,6 +86,8 @@ def commands(runs: Sequence[StoredRun]) -> list[str]:
         made = run.result.provenance
         options: Mapping[str, str] = {
             "--audio": run.result.audio,
+            "--backbone": "" if made.backbone == "mini" else made.backbone,
+            "--model-args": ",".join(f"{name}={value}" for name, value in made.model_args.items()),
             "--dtype": made.dtype,
             "--seed": str(made.seed),
             "--batch-size": made.batch_size,
