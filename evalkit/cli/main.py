@@ -16,6 +16,7 @@ import typer
 from evalkit.cli import (
     compare,
     diagnose,
+    doctor,
     leaderboard,
     models,
     publish,
@@ -48,6 +49,7 @@ app.command("verify")(verify.verify)
 app.command("publish")(publish.publish)
 app.command("report")(report.report)
 app.command("train")(train.train)
+app.command("doctor")(doctor.doctor)
 app.add_typer(diagnose.app, name="diagnose")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(models.app, name="models")
@@ -107,6 +109,6 @@ def _exit_code(error: ValueError | OSError | RuntimeError) -> int | None:
 
 def _message(error: ValueError | OSError | RuntimeError) -> str:
     """The error's own words; for an error of the system the file comes first."""
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)

@@ -55,6 +55,9 @@ def run(
     max_failures: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of errors above which the run has failed.")
     ] = 0.05,
+    max_seconds: Annotated[
+        float, typer.Option(min=0.001, help="How long an answer may take before it becomes an error.")
+    ] = 600.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result records as JSON.")] = False,
     include_path: IncludePath = None,
     allow_code: AllowCode = False,
@@ -76,7 +79,9 @@ def run(
     if base_url and not any(card.loader == SERVED for card in cards):
         raise ValueError(f"--base-url {base_url}: none of the models is served; name one as openai:NAME")
     options = LoadOptions(device, dtype, backbone, seed, _model_args(model_args), base_url, trust_remote_code)
-    settings = RunSettings(output, limit, _batch_size(batch_size), audio, seed, fresh, max_failures)
+    settings = RunSettings(
+        output, limit, _batch_size(batch_size), audio, seed, fresh, max_failures, max_seconds
+    )
     done: list[Evaluation] = []
     try:
         _run_all(cards, options, chosen, settings, done, as_json)

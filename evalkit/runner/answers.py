@@ -12,6 +12,8 @@ from typing import get_args
 
 from evalkit.model import FinishReason, Model, ModelUnavailableError, Prepared, Request, Response
 from evalkit.results.provenance import without_home
+from evalkit.runner.deadline import deadline
+from evalkit.text.secrets import without_secrets
 
 MAX_REASON = 500
 FINISH_REASONS = get_args(FinishReason)
@@ -23,8 +25,8 @@ class DeviceLostError(RuntimeError):
     """The device no longer answers, so that every further sample would fail for no fault of its own."""
 
 
-def answer(model: Model, batch: Sequence[Prepared]) -> list[Response]:
-    """One checked Response per item, in order.
+def answer(model: Model, batch: Sequence[Prepared], seconds: float = math.inf) -> list[Response]:
+    """One checked Response per item, in order. seconds: how long a sample may take, a batch as many times that.
 
     Out of memory halves the batch; any other exception runs its items one by one, so that only the guilty
     sample becomes an error Response. Raises DeviceLostError when the device or the model's server has failed
@@ -33,7 +35,8 @@ def answer(model: Model, batch: Sequence[Prepared]) -> list[Response]:
     if not batch:
         return []
     try:
-        return _call(model, batch)
+        with deadline(seconds * len(batch)):
+            return _call(model, batch)
     except ModelUnavailableError as error:
         raise DeviceLostError(f"{error}; finished answers are kept: run the same command to go on") from error
     except Exception as error:
@@ -51,7 +54,7 @@ def answer(model: Model, batch: Sequence[Prepared]) -> list[Response]:
     if out_of_memory:
         _free_memory()
     parts = [batch[start : start + size] for start in range(0, len(batch), size)]
-    return [response for part in parts for response in answer(model, part)]
+    return [response for part in parts for response in answer(model, part, seconds)]
 
 
 def failed(error: Exception) -> Response:
@@ -66,12 +69,17 @@ def error_response(why: str) -> Response:
 
 def reason(error: Exception) -> str:
     """One line that says what went wrong: bad input in its own words, anything else with its type."""
-    text = " ".join(without_home(str(error)).split())
+    text = str(error)
     if is_out_of_memory(error):
         text = f"out of memory: {text}"
     elif not isinstance(error, ValueError | OSError) or not text:
         text = f"{type(error).__name__}: {text}"
-    text = text.removesuffix(": ")
+    return _told(text.strip().removesuffix(":"))
+
+
+def _told(text: str) -> str:
+    """One line of bounded length that names neither the user nor a key."""
+    text = " ".join(without_secrets(without_home(text)).split())
     return text if len(text) <= MAX_REASON else text[: MAX_REASON - 3] + "..."
 
 
@@ -93,7 +101,7 @@ def _call(model: Model, batch: Sequence[Prepared]) -> list[Response]:
 def _checked(response: Response, request: Request) -> Response:
     """The response in plain numbers, or an error Response that says why it cannot stand."""
     if response.error is not None:
-        return error_response(str(response.error))
+        return error_response(_told(str(response.error)))
     if response.finish_reason not in FINISH_REASONS:
         return error_response(f"the model gave an unknown finish reason {response.finish_reason!r}")
     try:

@@ -5,6 +5,7 @@ The run plans batches of work items and writes the journal; an engine turns batc
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
@@ -86,16 +87,17 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True)
 class LocalEngine:
-    """One model in this process, fed by worker threads."""
+    """One model in this process, fed by worker threads. seconds: how long an answer may take."""
 
     model: Model
     preparation: Preparation
+    seconds: float = math.inf
 
     def run(self, batches: Sequence[Batch]) -> Answered:
         workers = max(1, min(MAX_WORKERS, (os.cpu_count() or 1) - 1))
         ahead = 2 * max(map(len, batches), default=0) + workers
         for batch, made in prefetch(batches, self._prepare, workers=workers, ahead=ahead, size=_size):
-            yield batch, answer_batch(self.model, made)
+            yield batch, answer_batch(self.model, made, self.seconds)
 
     def _prepare(self, item: WorkItem) -> Prepared | Response:
         return self.preparation.prepared(self.model, item)
@@ -106,9 +108,11 @@ def _size(item: WorkItem) -> float:
     return max(1.0, item.entry.seconds / ORDINARY_SECONDS)
 
 
-def answer_batch(model: Model, made: Sequence[Prepared | Response]) -> list[Response]:
+def answer_batch(
+    model: Model, made: Sequence[Prepared | Response], seconds: float = math.inf
+) -> list[Response]:
     """Responses in order: those that preparation already had to give, and the model's."""
-    answers = iter(answer(model, [one for one in made if isinstance(one, Prepared)]))
+    answers = iter(answer(model, [one for one in made if isinstance(one, Prepared)], seconds))
     return [next(answers) if isinstance(one, Prepared) else one for one in made]
 
 

@@ -32,7 +32,8 @@ from evalkit.tasks.schema import Sample, Task
 @dataclass(frozen=True, slots=True)
 class RunSettings:
     """How to run. output: the folder of all runs; limit: only the first so many samples;
-    max_failures: the share of answers that may be errors before the run counts as failed.
+    max_failures: the share of answers that may be errors before the run counts as failed;
+    max_seconds: how long an answer may take before it becomes an error.
     """
 
     output: Path
@@ -42,6 +43,7 @@ class RunSettings:
     seed: int = 0
     fresh: bool = False
     max_failures: float = 0.05
+    max_seconds: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def run_task(
             if todo:
                 (folder / RESULT_NAME).unlink(missing_ok=True)
                 prepare = Preparation(task, samples, settings.audio, model.info.hints)
-                engine = engine or LocalEngine(_loaded(model), prepare)
+                engine = engine or LocalEngine(_loaded(model), prepare, settings.max_seconds)
             write_run(folder, run)
             progress = progress or Silent()
             progress.start(len(items), len(kept))
@@ -120,6 +122,8 @@ def run_task(
 def _check(settings: RunSettings) -> None:
     if not 0.0 <= settings.max_failures <= 1.0:
         raise ValueError(f"max failures is a share from 0 to 1, not {settings.max_failures}")
+    if not settings.max_seconds > 0.0:
+        raise ValueError(f"max seconds must be more than 0, not {settings.max_seconds}")
 
 
 def _samples(task: Task, limit: int | None) -> tuple[Sequence[Sample], bool]:

@@ -27,15 +27,18 @@ class Weights:
 
 def read_weights(path: Path) -> Weights:
     """Raises ValueError when the file is missing, cut short or not safetensors, or holds what is no weight."""
-    from safetensors import SafetensorError
+    from safetensors import SafetensorError, safe_open
     from safetensors.torch import load
 
+    if path.exists() and not path.is_file():
+        raise ValueError(f"cannot read the checkpoint {path.name}: it is not a file")
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"cannot read the checkpoint {path.name}: {error.strerror}") from error
-    try:
+        with safe_open(path, framework="pt"):  # its header says how long it is: nothing longer is read
+            data = path.read_bytes()
         tensors = load(data)
+    except OSError as error:
+        reason = error.strerror or "there is no such file"
+        raise ValueError(f"cannot read the checkpoint {path.name}: {reason}") from error
     except SafetensorError as error:
         raise ValueError(f"{path.name} is not a whole safetensors file: {error}") from error
     except KeyError as error:  # types of numbers that torch does not have

@@ -79,7 +79,7 @@ def read_recipe(path: Path) -> Recipe:
     """Raises ValueError naming every mistake."""
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"cannot read the recipe {path}: {error}") from error
     try:
         return Recipe.model_validate(loaded)
