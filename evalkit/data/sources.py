@@ -40,7 +40,8 @@ class SampleSource(Sequence[Sample]):
         self.columns = rows.columns
         self._rows = rows
         self._count = count
-        self._has_id = "id" in rows.columns
+        name = task.meta.id
+        self._id_column = name if name in rows.columns else None
         self._confined = is_builtin(task)
 
     def __len__(self) -> int:
@@ -85,10 +86,10 @@ class SampleSource(Sequence[Sample]):
                 known = ", ".join(self.columns)
                 place = self._rows.where(0)
                 raise ValueError(f"{place}: {key}: there is no column {name!r}; the columns are {known}")
-        if not self._has_id:
+        if self._id_column is None:
             return
         first: dict[str, int] = {}
-        for index, value in zip(range(self._count), self._rows.column("id"), strict=False):
+        for index, value in zip(range(self._count), self._rows.column(self._id_column), strict=False):
             identifier = self._checked_id(value, index)
             if identifier in first:
                 before = self._rows.where(first[identifier])
@@ -96,9 +97,9 @@ class SampleSource(Sequence[Sample]):
             first[identifier] = index
 
     def _id(self, row: Mapping[str, Any], index: int) -> str:
-        if not self._has_id:
+        if self._id_column is None:
             return f"{index:06d}"
-        return self._checked_id(row["id"], index)
+        return self._checked_id(row[self._id_column], index)
 
     def _checked_id(self, value: Any, index: int) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
@@ -157,6 +158,7 @@ def _named_columns(task: Task) -> list[tuple[str, str]]:
     named += [("metadata.evalkit.cluster", meta.cluster)] if meta.cluster else []
     named += [("metadata.evalkit.transcript", meta.transcript)] if meta.transcript else []
     named += [("metadata.evalkit.slices", name) for name in meta.slices]
+    named += [("metadata.evalkit.id", meta.id)] if meta.id not in (None, "id") else []
     return named
 
 

@@ -6,7 +6,7 @@ What lm-eval has no word for stands under `metadata.evalkit`. An unknown key is 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -22,7 +22,16 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from evalkit.tasks.errors import Mistake, did_you_mean
-from evalkit.tasks.schema import OutputType
+from evalkit.tasks.metadata import (
+    EvalkitMeta,
+    Evidence,
+    LongAudioEntry,
+    Metadata,
+    ReferenceScoreEntry,
+    TextList,
+    as_list,
+)
+from evalkit.tasks.schema import LongAudioPolicy, OutputType
 from evalkit.tasks.source import FunctionName, Source, dotted, shorten
 
 M = TypeVar("M", bound=BaseModel)
@@ -35,10 +44,6 @@ _FOREIGN = frozenset(
     target_delimiter task_alias training_split unsafe_code use_prompt validation_split
     """.split()  # noqa: SIM905 - names read better without quotes
 )
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str | FunctionName) else value
 
 
 def _template(value: Any) -> Any:
@@ -61,14 +66,12 @@ def _shape(value: Any) -> str:
 
 TextOrFunction = Annotated[Any, PlainValidator(_template)]
 Name = Annotated[str, PlainValidator(lambda v: _name(_template(v)))]
-Names = Annotated[list[Name], BeforeValidator(_as_list)]
-TextList = Annotated[list[str], BeforeValidator(_as_list)]
-TemplateList = Annotated[list[TextOrFunction], BeforeValidator(_as_list), Field(min_length=1, max_length=64)]
+Names = Annotated[list[Name], BeforeValidator(as_list)]
+TemplateList = Annotated[list[TextOrFunction], BeforeValidator(as_list), Field(min_length=1, max_length=64)]
 Choices = Annotated[
     Annotated[list[str], Field(min_length=2), Tag("<list>")] | Annotated[TextOrFunction, Tag("<one>")],
     Discriminator(_shape),
 ]
-Version = Annotated[str, BeforeValidator(lambda v: str(v) if type(v) in (int, float) else v)]
 
 
 class _Strict(BaseModel):
@@ -113,25 +116,6 @@ class MetricEntry(_Open):
     metric: str
 
 
-class EvalkitMeta(_Strict):
-    family: str = ""
-    side: Literal["", "semantic", "paralinguistic"] = ""
-    language: str = ""
-    cluster: str = ""
-    license: str = ""
-    summary: str = ""
-    status: str = ""
-    majority: str = ""
-    transcript: str = ""
-    slices: TextList = []
-    reference_scores: list[dict[str, Any]] = []
-
-
-class Metadata(_Strict):
-    version: Version = "1"
-    evalkit: EvalkitMeta = EvalkitMeta()
-
-
 class TaskDocument(_Strict):
     """One task. Keys mean what they mean in lm-evaluation-harness."""
 
@@ -166,6 +150,9 @@ class GroupDocument(_Strict):
 _MODELS: dict[tuple[str, ...], type[BaseModel]] = {
     ("metadata",): Metadata,
     ("metadata", "evalkit"): EvalkitMeta,
+    ("metadata", "evalkit", "evidence"): Evidence,
+    ("metadata", "evalkit", "long_audio"): LongAudioEntry,
+    ("metadata", "evalkit", "reference_scores"): ReferenceScoreEntry,
     ("generation_kwargs",): GenerationKwargs,
     ("filter_list",): FilterEntry,
     ("filter_list", "filter"): FilterStep,
@@ -212,6 +199,9 @@ def _check_together(source: Source, document: TaskDocument) -> None:
         twice = sorted({c for c in document.doc_to_choice if document.doc_to_choice.count(c) > 1})
         if twice:
             add("doc_to_choice", f"{', '.join(map(repr, twice))} is given twice")
+    long_audio = document.metadata.evalkit.long_audio
+    if long_audio and long_audio.policy == "chunk" and document.output_type == "multiple_choice":
+        add("metadata", "long_audio: chunk joins texts, but multiple_choice has none; truncate or refuse")
     names = [entry.name for entry in document.filter_list]
     for name in sorted({name for name in names if names.count(name) > 1}):
         add("filter_list", f"two filters are called {name!r}")
@@ -234,7 +224,7 @@ def _wording(model: type[BaseModel], path: tuple[str | int, ...], detail: ErrorD
             return f"must be text, not {str(value).lower()}; quote it"
         return f"must be text, not {_described(value)}"
     if kind == "literal_error" and path:
-        allowed = _allowed(str(path[-1]))
+        allowed = _ALLOWED[str(path[-1])]
         return f"{shorten(value)} is not one of {', '.join(allowed)}{did_you_mean(value, allowed)}"
     if kind == "too_short":
         return f"must hold at least {detail['ctx']['min_length']}, not {_described(value)}"
@@ -257,8 +247,11 @@ def _unknown_key(model: type[BaseModel], path: tuple[str | int, ...]) -> str:
     return f"unknown key{hint}" if hint else f"unknown key; the keys here are {', '.join(sorted(valid))}"
 
 
-def _allowed(key: str) -> tuple[str, ...]:
-    return get_args(OutputType) if key == "output_type" else ("semantic", "paralinguistic")
+_ALLOWED: dict[str, tuple[str, ...]] = {
+    "output_type": get_args(OutputType),
+    "policy": get_args(LongAudioPolicy),
+    "side": ("semantic", "paralinguistic"),
+}
 
 
 def _described(value: Any) -> str:

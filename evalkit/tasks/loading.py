@@ -10,10 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.model import GenerationSettings
-from evalkit.tasks.document import EvalkitMeta, GenerationKwargs, TaskDocument, check_task, is_group
+from evalkit.tasks.document import GenerationKwargs, TaskDocument, check_task, is_group
 from evalkit.tasks.errors import Mistake, TaskErrors
 from evalkit.tasks.includes import read_source
-from evalkit.tasks.schema import FilterSpec, MetricSpec, Task, TaskFunction, TaskMeta, Template
+from evalkit.tasks.metadata import EvalkitMeta
+from evalkit.tasks.schema import (
+    FilterSpec,
+    LongAudio,
+    MetricSpec,
+    ReferenceScore,
+    Task,
+    TaskFunction,
+    TaskMeta,
+    Template,
+)
 from evalkit.tasks.source import FunctionName, KeyPath, Source, dotted
 
 
@@ -82,7 +92,9 @@ def _generation(kwargs: GenerationKwargs) -> GenerationSettings:
 def _meta(meta: EvalkitMeta) -> TaskMeta:
     values = meta.model_dump()
     values["slices"] = tuple(values["slices"])
-    values["reference_scores"] = tuple(values["reference_scores"])
+    values["evidence"] = {fact: place for fact, place in values["evidence"].items() if place}
+    values["reference_scores"] = tuple(ReferenceScore(**score) for score in values["reference_scores"])
+    values["long_audio"] = LongAudio(**values["long_audio"]) if values["long_audio"] else None
     return TaskMeta(**values)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from evalkit.model import GenerationSettings
 
 OutputType = Literal["generate_until", "multiple_choice"]
+LongAudioPolicy = Literal["chunk", "truncate", "refuse"]
 Status = Literal["ok", "empty", "truncated", "unparsed", "error"]
 STATUSES: tuple[Status, ...] = ("ok", "empty", "truncated", "unparsed", "error")
 
@@ -46,12 +47,38 @@ class FilterSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ReferenceScore:
+    """A published score. value: in the metric's own scale (a share, not percent); source: who says so, where."""
+
+    model: str
+    metric: str
+    value: float
+    source: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LongAudio:
+    """What becomes of a recording longer than `seconds`.
+
+    chunk: consecutive windows are asked one by one and their texts joined; truncate: the rest is not heard;
+    refuse: the sample is an error.
+    """
+
+    policy: LongAudioPolicy
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class TaskMeta:
     """`metadata.evalkit`: what lm-evaluation-harness has no word for.
 
     family: asr, captioning, music_qa, emotion, speaker, ...; side: semantic or paralinguistic;
     cluster: the field whose values are resampled together; slices: fields to break results down by;
     majority: the most frequent answer in the *training* split; transcript: the field with what is said.
+    id: the field with the sample ids, used if the data have it; None numbers the rows (where ids repeat).
+    status: `unverified` as long as the task has never been run on its real data.
+    n: samples in the split; gating: what must be done to get the data; evidence: fact -> where it was checked.
     """
 
     family: str = ""
@@ -64,7 +91,13 @@ class TaskMeta:
     majority: str = ""
     transcript: str = ""
     slices: tuple[str, ...] = ()
-    reference_scores: tuple[Mapping[str, Any], ...] = ()
+    id: str | None = "id"
+    n: int | None = None
+    gating: str = ""
+    prompt_source: str = ""
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    reference_scores: tuple[ReferenceScore, ...] = ()
+    long_audio: LongAudio | None = None
 
 
 @dataclass(frozen=True, slots=True)

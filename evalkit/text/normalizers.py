@@ -96,7 +96,14 @@ def _whisper_english() -> Normalizer:
     return lambda text: normalizer(text).strip()
 
 
-NORMALIZERS: Mapping[str, int] = {"none": 1, "basic": 1, "basic_no_diacritics": 1, "basic_no_space": 1, "whisper_en": 1, "lower_no_punct": 1}
+NORMALIZERS: Mapping[str, int] = {
+    "none": 1,
+    "basic": 1,
+    "basic_no_diacritics": 1,
+    "basic_no_space": 1,
+    "whisper_en": 1,
+    "lower_no_punct": 1,
+}
 
 _FACTORIES: Mapping[str, Callable[[], Normalizer]] = {
     "none": lambda: _unchanged,
