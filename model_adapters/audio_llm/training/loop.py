@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from model_adapters.audio_llm.training.curves import draw_curves
 from model_adapters.audio_llm.training.recipe import Recipe
 
 
@@ -55,7 +56,10 @@ def schedule(step: int, steps: int, warmup: float) -> float:
 
 
 def run_stage(stage: Stage, recipe: Recipe, folder: Path, say: Callable[[str], None]) -> None:
-    """Trains the stage's modules in place; goes on where a killed run last saved."""
+    """Trains the stage's modules in place; goes on where a killed run last saved.
+
+    The stage's curves stand in `<stage>.csv` and, once it is over, drawn in `<stage>.svg`.
+    """
     optimizer = torch.optim.AdamW(
         [{"params": list(g.parameters), "lr": g.learning_rate} for g in stage.groups],
         weight_decay=recipe.weight_decay,
@@ -82,6 +86,7 @@ def run_stage(stage: Stage, recipe: Recipe, folder: Path, say: Callable[[str], N
         if done % recipe.save_every == 0 or done == stage.steps:
             _save(stage, optimizer, folder, done)
             say(_line(stage, done, start, loss, time.monotonic() - began))
+    draw_curves(folder / f"{stage.name}.csv")
 
 
 def _line(stage: Stage, done: int, start: int, loss: Loss, seconds: float) -> str:
