@@ -9,21 +9,31 @@ import torch
 from torch import Tensor
 
 from evalkit.model import GenerationSettings, Response
-from model_adapters.audio_llm import llm
+from model_adapters.audio_llm.decoding import Head, choice_logprobs, decode
 from model_adapters.stops import until
+
+NOT_FINITE = "the model gave logits that are NaN or infinite"
 
 
 def generated(
     model: Any,
     tokenizer: Any,
     prompts: Sequence[Tensor],
-    settings: GenerationSettings,
+    asked: Sequence[GenerationSettings],
     stop_tokens: Sequence[int],
+    heads: Sequence[Head | None] = (),
 ) -> list[Response]:
-    """The text that follows each prompt [n_i, d], up to a stop token or string."""
-    written = llm.decode(model, prompts, settings, stop_tokens)
+    """The text that follows each prompt [n_i, d], up to a stop token or string.
+
+    asked: alike but for their seeds; heads: as `decode` takes them.
+    """
+    settings, seeds = asked[0], [one.seed for one in asked]
+    written = decode(model, prompts, settings, stop_tokens, seeds=seeds, heads=heads)
     responses = []
     for prompt, tokens in zip(prompts, written, strict=True):
+        if tokens is None:
+            responses.append(Response(finish_reason="error", error=NOT_FINITE))
+            continue
         text, stopped = until(tokenizer.decode(tokens, skip_special_tokens=True), settings.stop)
         responses.append(
             Response(
@@ -40,16 +50,15 @@ def weighed(
     model: Any, prompts: Sequence[Tensor], choices: Sequence[Sequence[Sequence[int]]]
 ) -> list[Response]:
     """The log-likelihood of each of its choices (token ids) after each prompt [n_i, d]."""
-    responses = []
-    for prompt, offered in zip(prompts, choices, strict=True):
-        tokens = [torch.tensor(choice, device=prompt.device) for choice in offered]
-        scores = llm.continuation_logprobs(model, [prompt] * len(tokens), tokens)
-        responses.append(
-            Response(
-                choice_logprobs=tuple(scores.tolist()),
-                choice_tokens=tuple(map(len, offered)),
-                finish_reason="choices",
-                input_tokens=len(prompt),
-            )
+    tokens = [[torch.tensor(choice, device=model.device) for choice in offered] for offered in choices]
+    return [
+        Response(
+            choice_logprobs=tuple(scores),
+            choice_tokens=tuple(map(len, offered)),
+            finish_reason="choices",
+            input_tokens=len(prompt),
         )
-    return responses
+        for prompt, offered, scores in zip(
+            prompts, choices, choice_logprobs(model, prompts, tokens), strict=True
+        )
+    ]

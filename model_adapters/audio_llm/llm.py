@@ -1,4 +1,4 @@
-"""The language model: loading, LoRA merging, decoding and scoring over input embeddings."""
+"""The language model: loading it, merging LoRA into it, padding what it is to read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from evalkit.model import GenerationSettings
+from model_adapters.audio_llm.packed import PackedLinear, can_pack, pack_linears
 
 
 class Fp32Head(nn.Module):
@@ -33,6 +33,13 @@ def load_llm(folder: Path, dtype: torch.dtype, device: torch.device) -> tuple[An
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     model.lm_head = Fp32Head(model.get_input_embeddings().weight.detach())
     return model.requires_grad_(False).eval().to(device), tokenizer
+
+
+def pack(model: Any) -> None:
+    """Lay the weights out for this machine's kernels. To be called last: they can no longer be changed."""
+    pack_linears(model)
+    if can_pack(model.lm_head.weight):
+        model.lm_head = PackedLinear(model.lm_head.weight, None)
 
 
 def embedding_norm(model: Any) -> float:
@@ -72,46 +79,3 @@ def pad(sequences: Sequence[Tensor], *, left: bool, multiple: int = 1) -> tuple[
         batch[row, place] = sequence
         mask[row, place] = 1
     return batch, mask
-
-
-@torch.inference_mode()
-def decode(
-    model: Any, prompts: Sequence[Tensor], settings: GenerationSettings, stop_tokens: Sequence[int]
-) -> list[list[int]]:
-    """New tokens for each prompt [n_i, d], without the stop token; a prompt that was cut has the full count."""
-    batch, mask = pad(prompts, left=True)
-    sampling: dict[str, Any] = {"do_sample": False}
-    if settings.do_sample:
-        torch.manual_seed(settings.seed)
-        sampling = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p}
-    tokens = model.generate(
-        inputs_embeds=batch,
-        attention_mask=mask,
-        max_new_tokens=settings.max_new_tokens,
-        eos_token_id=list(stop_tokens),
-        pad_token_id=stop_tokens[0],
-        **sampling,
-    )
-    return [_until(row, stop_tokens) for row in tokens.tolist()]
-
-
-def _until(tokens: list[int], stop_tokens: Sequence[int]) -> list[int]:
-    for position, token in enumerate(tokens):
-        if token in stop_tokens:
-            return tokens[:position]
-    return tokens
-
-
-@torch.inference_mode()
-def continuation_logprobs(model: Any, prompts: Sequence[Tensor], continuations: Sequence[Tensor]) -> Tensor:
-    """Summed log-likelihood (nats) of each continuation (token ids [m_i]) after its prompt [n_i, d]."""
-    embed = model.get_input_embeddings()
-    joined = [torch.cat([p, embed(c).to(p.dtype)]) for p, c in zip(prompts, continuations, strict=True)]
-    batch, mask = pad(joined, left=False)
-    hidden = model.model(inputs_embeds=batch, attention_mask=mask).last_hidden_state
-    sums = []
-    for row, (prompt, tokens) in enumerate(zip(prompts, continuations, strict=True)):
-        start = len(prompt) - 1
-        logits = model.lm_head(hidden[row, start : start + len(tokens)])
-        sums.append(logits.log_softmax(-1).gather(1, tokens[:, None]).sum())
-    return torch.stack(sums)

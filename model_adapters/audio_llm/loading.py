@@ -16,12 +16,14 @@ from model_adapters.audio_llm import encoder, llm
 from model_adapters.audio_llm.checkpoint import load_projector, read_weights
 from model_adapters.audio_llm.config import LoraConfig, ProjectorConfig
 from model_adapters.audio_llm.model import AudioLLM, Parts
+from model_adapters.audio_llm.packed import pack_linears
 from model_adapters.audio_llm.projector import count_parameters
 from model_adapters.audio_llm.prompt import CHATML
+from model_adapters.audio_llm.states import shared_cache
 from model_adapters.backbone import resolve
 
 # Raise it when a change of this code changes what a model answers.
-CODE_VERSION = 1
+CODE_VERSION = 2
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -64,6 +66,8 @@ def load(card: Card, options: LoadOptions) -> AudioLLM:
     _check_widths(card, config.projector, audio_encoder, model)
     if config.lora is not None:
         llm.merge_lora(model, weights.lora, config.lora.scale)
+    llm.pack(model)
+    pack_linears(audio_encoder)
     parts = Parts(
         features=encoder.WhisperFeatures(backbone.whisper),
         encoder=audio_encoder,
@@ -71,6 +75,7 @@ def load(card: Card, options: LoadOptions) -> AudioLLM:
         llm=model,
         tokenizer=tokenizer,
         chat_template=config.chat_template,
+        states=shared_cache(f"{backbone.fingerprint} {known.dtype} {known.device}"),
     )
     return AudioLLM(parts, known)
 

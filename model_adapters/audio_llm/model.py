@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,15 @@ from evalkit.inside import Projection, ProjectorCost, Rerouting, Supervised
 from evalkit.model import ModelInfo, Prepared, Request, Response
 from model_adapters.audio_llm import answers, backward, cost, readout, rerouting
 from model_adapters.audio_llm import encoder as whisper
+from model_adapters.audio_llm.decoding import Head
 from model_adapters.audio_llm.projector import Projector, stack_frames
 from model_adapters.audio_llm.prompt import Segment, render
+from model_adapters.audio_llm.states import StateCache, content_key, encode_once
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The loaded parts of a model, on one device."""
+    """The loaded parts of a model, on one device. states: what this encoder has made of clips so far."""
 
     features: whisper.WhisperFeatures
     encoder: nn.Module
@@ -29,15 +31,18 @@ class Parts:
     llm: Any
     tokenizer: Any
     chat_template: str | None
+    states: StateCache = field(default_factory=StateCache)
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What `prepare` makes: the prompt's segments, and for each audio its windows' features and frame counts."""
+    """What `prepare` makes: the prompt's segments, and for each audio its windows' features, frame counts and
+    content hashes."""
 
     segments: tuple[Segment, ...]
     mels: tuple[tuple[Tensor, ...], ...]
     frames: tuple[tuple[int, ...], ...]
+    keys: tuple[tuple[bytes, ...], ...]
     choices: tuple[tuple[int, ...], ...]
 
 
@@ -51,23 +56,28 @@ class AudioLLM:
         self._stop_tokens = [end] if end is not None else [parts.tokenizer.eos_token_id]
 
     def prepare(self, request: Request) -> Prepared:
-        mels, frames = [], []
+        mels, frames, keys = [], [], []
         for audio in request.audios:
             whisper.check_audio(audio)
             cuts = whisper.windows(audio.samples)
             mels.append(tuple(self.parts.features(cut) for cut in cuts))
             frames.append(tuple(whisper.frame_count(len(cut)) for cut in cuts))
+            keys.append(tuple(map(content_key, cuts)))
         segments = render(self.parts.tokenizer, request.messages, self.parts.chat_template)
         encode = self.parts.tokenizer
         choices = tuple(tuple(encode(c, add_special_tokens=False).input_ids) for c in request.choices)
         stack = self.parts.projector.config.stack
         length = sum(len(s.tokens) for s in segments) + sum(-(-n // stack) for f in frames for n in f)
-        return Prepared(request, Inputs(segments, tuple(mels), tuple(frames), choices), length)
+        return Prepared(request, Inputs(segments, tuple(mels), tuple(frames), tuple(keys), choices), length)
 
     def generate(self, batch: Sequence[Prepared]) -> list[Response]:
-        prompts = self._prompts([p.payload for p in batch])
-        settings = batch[0].request.settings
-        return answers.generated(self.parts.llm, self.parts.tokenizer, prompts, settings, self._stop_tokens)
+        inputs = [p.payload for p in batch]
+        settings = [p.request.settings for p in batch]
+        heads = [self._head(item) for item in inputs]
+        parts = self.parts
+        return answers.generated(
+            parts.llm, parts.tokenizer, self._prompts(inputs), settings, self._stop_tokens, heads
+        )
 
     def score_choices(self, batch: Sequence[Prepared]) -> list[Response]:
         prompts = self._prompts([p.payload for p in batch])
@@ -114,13 +124,27 @@ class AudioLLM:
     @torch.inference_mode()
     def _frames(self, inputs: Sequence[Inputs]) -> list[list[Tensor]]:
         """Stacked frames [tokens, stack * d] of every audio of every item."""
-        mels = [mel for item in inputs for audio in item.mels for mel in audio]
-        states = iter(whisper.encode(self.parts.encoder, mels))
+        mels, frames, keys = (
+            [window for item in inputs for audio in getattr(item, name) for window in audio]
+            for name in ("mels", "frames", "keys")
+        )
+        states = iter(encode_once(self.parts.states, self.parts.encoder, keys, mels, frames))
         stack = self.parts.projector.config.stack
         return [
-            [torch.cat([stack_frames(next(states)[:n], stack) for n in audio]) for audio in item.frames]
+            [torch.cat([stack_frames(next(states), stack) for _ in audio]) for audio in item.frames]
             for item in inputs
         ]
+
+    def _head(self, item: Inputs) -> Head | None:
+        """What a prompt may share with others: everything up to the end of its last audio."""
+        ends = [place for place, segment in enumerate(item.segments) if segment.audio is not None]
+        if not ends:
+            return None
+        segments = item.segments[: ends[-1] + 1]
+        stack = self.parts.projector.config.stack
+        lengths = [sum(-(-n // stack) for n in audio) for audio in item.frames]
+        length = sum(len(s.tokens) if s.audio is None else lengths[s.audio] for s in segments)
+        return (segments, item.keys), length
 
     @torch.inference_mode()
     def _prompts(self, inputs: Sequence[Inputs]) -> list[Tensor]:

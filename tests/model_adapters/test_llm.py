@@ -10,14 +10,8 @@ from torch import Tensor
 
 from evalkit.model import GenerationSettings
 from model_adapters.audio_llm.config import LoraConfig
-from model_adapters.audio_llm.llm import (
-    continuation_logprobs,
-    decode,
-    embedding_norm,
-    load_llm,
-    merge_lora,
-    pad,
-)
+from model_adapters.audio_llm.decoding import choice_logprobs, decode
+from model_adapters.audio_llm.llm import embedding_norm, load_llm, merge_lora, pad
 from model_adapters.audio_llm.training.tune import add_lora, lora_state
 
 QUESTIONS = [
@@ -132,42 +126,111 @@ def test_sampling_depends_on_the_seed_alone(
     assert sampled(1) != sampled(2)
 
 
+def test_a_prompt_draws_the_same_tokens_whatever_is_beside_it() -> None:
+    settings = GenerationSettings(max_new_tokens=12, do_sample=True, temperature=2.0, top_p=0.9)
+    prompts = [torch.full((length, 32), 0.1 * length) for length in (2, 5, 3)]
+    together = decode(tiny_llama(), prompts, settings, [0], seeds=[7, 8, 9])
+    apart = [
+        decode(tiny_llama(), [one], settings, [0], seeds=[seed])[0]
+        for one, seed in zip(prompts, (7, 8, 9), strict=True)
+    ]
+    assert together == apart
+
+
+def test_sampling_follows_the_probabilities_within_top_p() -> None:
+    """Against the shares of a nucleus worked out by hand from the first step's logits."""
+    model = tiny_llama()
+    prompt = torch.full((2, 32), 0.5)
+    settings = GenerationSettings(max_new_tokens=1, do_sample=True, temperature=0.1, top_p=0.6)
+    drawn = decode(model, [prompt] * 2000, settings, [], seeds=range(2000))
+    with torch.inference_mode():
+        hidden = model.model(inputs_embeds=prompt[None]).last_hidden_state[0, -1]
+        probabilities = (model.lm_head(hidden) / 0.1).softmax(-1)
+    likely, tokens = probabilities.sort(descending=True)
+    count = int((likely.cumsum(0) < 0.6).sum()) + 1
+    expected = {int(t): float(p / likely[:count].sum()) for t, p in zip(tokens[:count], likely, strict=False)}
+    assert count > 1
+    assert {row[0] for row in drawn if row} <= expected.keys()
+    for token, share in expected.items():
+        assert sum(row == [token] for row in drawn) / 2000 == pytest.approx(share, abs=0.04)
+
+
 def test_sampling_draws_from_every_token_that_top_p_leaves() -> None:
     """No cut to the 50 most likely tokens that nobody asked for."""
     model = tiny_llama()
     with torch.no_grad():
         model.lm_head.weight.mul_(1e-3)  # nearly even, but no ties
     settings = GenerationSettings(max_new_tokens=100, do_sample=True)
-    rows = decode(model, [torch.zeros(1, 32)] * 16, settings, [96])
+    rows = decode(model, [torch.zeros(1, 32)] * 16, settings, [96], seeds=range(16))
     assert len({token for row in rows for token in row}) > 80
 
 
-def test_continuations_are_scored_as_a_plain_softmax_over_everything_scores_them(
+def test_choices_are_scored_as_a_plain_pass_over_prompt_and_choice_scores_them(
     smollm: tuple[Any, Any], prompts: list[list[int]], embedded: list[Tensor]
 ) -> None:
     model, tokenizer = smollm
-    answers = [" Paris", "Paris is the capital.", " A big brown dog sleeps", "Lyon"]
-    tokens = [torch.tensor(tokenizer(a, add_special_tokens=False).input_ids) for a in answers]
-    scores = continuation_logprobs(model, [embedded[i] for i in (0, 0, 2, 0)], tokens)
-    for row, (prompt, continuation) in enumerate(zip((0, 0, 2, 0), tokens, strict=True)):
-        ids = torch.tensor([[*prompts[prompt], *continuation.tolist()]])
-        with torch.inference_mode():
-            logits = model(ids).logits[0, :-1].double()
-        probabilities = torch.exp(logits) / torch.exp(logits).sum(-1, keepdim=True)
-        positions = torch.arange(len(prompts[prompt]) - 1, ids.shape[1] - 1)
-        expected = probabilities[positions, continuation].log().sum()
-        assert scores[row].item() == pytest.approx(expected.item(), abs=2e-3)
+    offered = [[" Paris", "Paris is the capital.", "Lyon"], [" A big brown dog sleeps", "Red"], ["x"]]
+    tokens = [
+        [torch.tensor(tokenizer(choice, add_special_tokens=False).input_ids) for choice in choices]
+        for choices in offered
+    ]
+    assert {len(choice) for choices in tokens for choice in choices} >= {1, 5}
+    scores = choice_logprobs(model, embedded[:3], tokens)
+    for prompt, choices, found in zip(prompts, tokens, scores, strict=False):
+        for choice, score in zip(choices, found, strict=True):
+            ids = torch.tensor([[*prompt, *choice.tolist()]])
+            with torch.inference_mode():
+                logits = model(ids).logits[0, len(prompt) - 1 : -1]
+            expected = logits.log_softmax(-1).gather(1, choice[:, None]).sum().item()
+            assert score == pytest.approx(expected, abs=1e-4)
 
 
-def test_eight_continuations_together_score_as_one_by_one(
+def test_choices_of_eight_prompts_together_score_as_one_by_one(
     smollm: tuple[Any, Any], embedded: list[Tensor]
 ) -> None:
     model, tokenizer = smollm
-    tokens = [torch.tensor(tokenizer(f"{n} dogs" * (n + 1)).input_ids) for n in range(8)]
-    together = continuation_logprobs(model, embedded, tokens)
-    for prompt, continuation, score in zip(embedded, tokens, together, strict=True):
-        (alone,) = continuation_logprobs(model, [prompt], [continuation])
-        assert score.item() == pytest.approx(alone.item(), abs=2e-3)
+    tokens = [[torch.tensor(tokenizer(f"{n} dogs" * (n + 1)).input_ids)] for n in range(8)]
+    together = choice_logprobs(model, embedded, tokens)
+    for prompt, choices, found in zip(embedded, tokens, together, strict=True):
+        (alone,) = choice_logprobs(model, [prompt], [choices])
+        assert found == pytest.approx(alone, abs=1e-4)
+
+
+def test_a_choice_without_tokens_is_certain() -> None:
+    ((empty, other),) = choice_logprobs(
+        tiny_llama(), [torch.zeros(3, 32)], [[torch.zeros(0, dtype=torch.long), torch.tensor([5])]]
+    )
+    assert empty == 0
+    assert other < 0
+
+
+def test_what_prompts_share_is_read_once_and_changes_no_answer(
+    smollm: tuple[Any, Any], embedded: list[Tensor], end: int
+) -> None:
+    model = smollm[0]
+    clips = [
+        0.05 * torch.randn(length, 576, generator=torch.Generator().manual_seed(length))
+        for length in (40, 25)
+    ]
+    asked = [torch.cat([clips[i % 2], question]) for i, question in enumerate(embedded[:5])]
+    heads = [("clip", i % 2) for i in range(5)]
+    read: list[int] = []
+    handle = model.model.register_forward_pre_hook(
+        lambda module, args, given: read.append(given["inputs_embeds"].shape[:2].numel()), with_kwargs=True
+    )
+    shared = decode(model, asked, GREEDY, [end], heads=[(key, len(clips[key[1]])) for key in heads])
+    handle.remove()
+    assert shared == [decode(model, [one], GREEDY, [end])[0] for one in asked]
+    # Rows of different length leave some padding, but less than reading a clip again would take.
+    assert read[0] < sum(map(len, asked))
+
+
+def test_logits_that_are_not_finite_are_no_answer(embedded: list[Tensor]) -> None:
+    model = tiny_llama()
+    good, bad = torch.full((3, 32), 0.1), torch.full((3, 32), float("nan"))
+    answers = decode(model, [good, bad, good], GREEDY, [])
+    assert answers[1] is None
+    assert answers[0] == answers[2] == decode(model, [good], GREEDY, [])[0]
 
 
 def test_the_embedding_norm_is_the_mean_length_of_a_token_embedding() -> None:

@@ -1,0 +1,144 @@
+"""Reading prompts that begin alike in one pass, what they share once.
+
+A unit is a trunk and the branches that follow it: one recording and five questions about it, or one prompt
+and eight choices. Units stand one after the other in the rows of a batch; a mask lets a position see its own
+branch and trunk alone, and every branch counts its positions from the end of the trunk. So each position gets
+what it would get in a sequence of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unit:
+    """trunk: input embeddings [t, d], t > 0; branches: [m_j, d] each, possibly empty ones."""
+
+    trunk: Tensor
+    branches: tuple[Tensor, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.trunk) + sum(map(len, self.branches))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a unit stands: its row, the position of its trunk, and the first position of each branch."""
+
+    row: int
+    start: int
+    branches: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """hidden: last hidden states [rows, n, d]; cache: the key-value cache over the same positions."""
+
+    units: Sequence[Unit]
+    places: Sequence[Place]
+    hidden: Tensor
+    cache: Any
+
+
+def read(model: Any, units: Sequence[Unit]) -> Reading:
+    """One forward pass over all units. `model` is a causal language model of transformers."""
+    places = place([len(unit) for unit in units], [[len(b) for b in unit.branches] for unit in units])
+    first = units[0].trunk
+    rows = 1 + max(one.row for one in places)
+    width = max(one.start + len(unit) for one, unit in zip(places, units, strict=True))
+    batch = first.new_zeros(rows, width, first.shape[1])
+    owner = torch.full((rows, width), -1)  # the unit of a position, -1 for padding
+    branch = torch.zeros(rows, width, dtype=torch.long)  # 0 for a trunk
+    positions = torch.zeros(rows, width, dtype=torch.long)
+    for index, (unit, here) in enumerate(zip(units, places, strict=True)):
+        trunk = len(unit.trunk)
+        spans = [(here.start, unit.trunk, 0)]
+        spans += [(s, b, trunk) for s, b in zip(here.branches, unit.branches, strict=True)]
+        for number, (start, embeddings, offset) in enumerate(spans):
+            span = slice(start, start + len(embeddings))
+            batch[here.row, span] = embeddings
+            owner[here.row, span] = index
+            branch[here.row, span] = number
+            positions[here.row, span] = torch.arange(offset, offset + len(embeddings))
+    output = model.model(
+        inputs_embeds=batch,
+        attention_mask=_mask(owner, branch).to(batch.device),
+        position_ids=positions.to(batch.device),
+        use_cache=True,
+    )
+    return Reading(units, places, output.last_hidden_state, output.past_key_values)
+
+
+def place(lengths: Sequence[int], branches: Sequence[Sequence[int]]) -> list[Place]:
+    """Units into rows no longer than the longest unit, longest first, each where it fits first."""
+    capacity = max(lengths)
+    filled: list[int] = []
+    found: dict[int, Place] = {}
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        row = next((r for r, used in enumerate(filled) if used + lengths[index] <= capacity), len(filled))
+        if row == len(filled):
+            filled.append(0)
+        start = filled[row]
+        filled[row] += lengths[index]
+        ahead = start + lengths[index] - sum(branches[index])
+        starts = []
+        for length in branches[index]:
+            starts.append(ahead)
+            ahead += length
+        found[index] = Place(row, start, tuple(starts))
+    return [found[index] for index in range(len(lengths))]
+
+
+def _mask(owner: Tensor, branch: Tensor) -> Tensor:
+    """What each position may look at, bool [rows, 1, n, n]; padding sees padding, so that no row is empty."""
+    n = owner.shape[1]
+    same = owner[:, :, None] == owner[:, None, :]
+    within = (branch[:, None, :] == 0) | (branch[:, :, None] == branch[:, None, :])
+    return (same & within & torch.ones(n, n, dtype=torch.bool).tril())[:, None]
+
+
+def continue_from(reading: Reading) -> tuple[Tensor, Any, Tensor]:
+    """Every leaf (branch, or trunk without branches), in order, as a sequence of its own.
+
+    Returns the hidden state at each one's end [leaves, d], the cache with a row for each, padded on the
+    right, and which of its positions are real, bool [leaves, n].
+    """
+    paths = [
+        path for unit, here in zip(reading.units, reading.places, strict=True) for path in _paths(unit, here)
+    ]
+    rows = torch.tensor([row for row, _ in paths])
+    width = max(len(columns) for _, columns in paths)
+    columns = torch.zeros(len(paths), width, dtype=torch.long)
+    real = torch.zeros(len(paths), width, dtype=torch.bool)
+    for index, (_, path) in enumerate(paths):
+        columns[index, : len(path)] = torch.tensor(path)
+        real[index, : len(path)] = True
+    device = reading.hidden.device
+    rows, columns, real = rows.to(device), columns.to(device), real.to(device)
+    last = columns.gather(1, real.sum(1, keepdim=True) - 1)[:, 0]
+    for layer in reading.cache.layers:
+        layer.keys = _picked(layer.keys, rows, columns)
+        layer.values = _picked(layer.values, rows, columns)
+    return reading.hidden[rows, last], reading.cache, real
+
+
+def _paths(unit: Unit, here: Place) -> list[tuple[int, list[int]]]:
+    """(row, positions) of every leaf of a unit."""
+    trunk = list(range(here.start, here.start + len(unit.trunk)))
+    if not unit.branches:
+        return [(here.row, trunk)]
+    return [
+        (here.row, [*trunk, *range(start, start + len(branch))])
+        for start, branch in zip(here.branches, unit.branches, strict=True)
+    ]
+
+
+def _picked(states: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """[rows, heads, n, d] -> [leaves, heads, m, d]."""
+    return states.transpose(1, 2)[rows[:, None], columns].transpose(1, 2)
