@@ -133,7 +133,8 @@ def _average_field(score: Score, ends: Sequence[float]) -> Field:
 def _metric_column(table: Table, place: int) -> _Shown:
     column = table.columns[place]
     cells = [row.cells[place] for row in table.rows]
-    values = [cell.value for cell in cells if cell is not None]
+    # The wide intervals of means over few seeds must not shrink all others to points.
+    values = [cell.value for cell in cells if cell is not None and cell.spread is None]
     ends = [
         end
         for value in values
@@ -175,12 +176,12 @@ def _metric_field(column: Column, cell: Cell | None, rank: Rank, ends: Sequence[
 
 
 def _bar(low: float, high: float, at: float, ends: Sequence[float]) -> Bar | None:
-    """On a line from the lowest to the highest end in the column, with room for the dot on both sides."""
+    """On a line from the lowest to the highest of `ends`, with room for the dot on both sides; cut off there."""
     start, width = min(ends), max(ends) - min(ends)
     if width <= 0:
         return None
-    shares = [round(4 + 92 * (end - start) / width, 1) for end in (low, high, at)]
-    return Bar(*shares)
+    shares = [4 + 92 * (end - start) / width for end in (low, high, at)]
+    return Bar(*(round(min(max(share, 0.0), 100.0), 1) for share in shares))
 
 
 def _cost_columns(rows: Sequence[Row]) -> list[_Shown]:

@@ -95,7 +95,7 @@ def _plot(table: Table, average: Average, axis: Axis) -> Plot | None:
     known = [
         (row, score, axis.cost(row.cost))
         for row, score in zip(table.rows, average.scores, strict=True)
-        if score.value is not None and axis.cost(row.cost) > 0
+        if score.value is not None and axis.cost(row.cost) > 0 and not row.one_of_many
     ]
     if not known:
         return None
@@ -120,10 +120,16 @@ def _plot(table: Table, average: Average, axis: Axis) -> Plot | None:
 def _point(
     row: Row, score: Score, mark: tuple[float, float], y: Scale, summary: str, taken: list[Box]
 ) -> Point:
-    """The point at `mark`, its label where none of `taken` is; the label's place is added to them."""
+    """The point at `mark`, its label where none of `taken` is; the label's place is added to them.
+
+    Where all is taken there is no label: two on top of each other cannot be read, and the summary names the row.
+    """
     label = row.label if len(row.label) <= LABEL_LENGTH else f"{row.label[: LABEL_LENGTH - 1]}…"
     label_x, label_y, anchor, box = _label(*mark, len(label) * LETTER, taken)
-    taken.append(box)
+    if any(_overlap(box, other) for other in taken):
+        label = ""
+    else:
+        taken.append(box)
     bottom, top = (mark[1] if end is None else _y(y, end) for end in (score.low, score.high))
     return Point(*mark, top, bottom, label, label_x, label_y, anchor, row.audio != "real", summary)
 

@@ -291,11 +291,14 @@ def test_json_holds_everything_and_markdown_is_the_same_bytes(runs: Path) -> Non
     assert words["verdict"] == "moe is better"
     assert words["failures"] == [{"ok": 23, "error": 1, "empty": 0, "truncated": 0, "unparsed": 0}] * 2
     assert values["costs"]["moe"]["active_parameters"] == 200
+    assert values["costs"]["moe"]["peak_memory"] > 2**20
     text = render_comparison(done)
     assert text == render_comparison(compared(runs, by=("language",)))
     assert "words: of moe's 24 answers 1 error; none is left out." in text
     assert "One training seed an arm" in text
-    assert "| moe | 300 | 200 |" in text
+    # A model that does not say what its projector takes gets a dash, no guess.
+    assert "| moe | 300 | 200 | – |" in text
+    assert "| projector FLOPs a second of audio | times real time | peak memory |" in text
 
 
 def test_numbers_are_written_with_their_sign() -> None:

@@ -78,6 +78,20 @@ def test_the_plots_show_every_row_that_has_an_average_and_a_size() -> None:
     assert len(page.all("svg", class_="plot")) == 6
 
 
+def test_seeds_are_drawn_as_their_mean_and_no_two_labels_lie_on_each_other() -> None:
+    results = [record(name, "gender", 0.5, 160_000_000) for name in ("moe", "moe-s1")]
+    results += [record(f"other_{number}", "gender", 0.5, 160_000_000) for number in range(30)]
+    page = parsed(page_of(results))
+    points = page.all("div", class_="drawings of-active")[0].all("g")
+    names = [point.all("title")[0].text.partition(":")[0] for point in points]
+    assert names == ["moe (mean of 2 seeds)", *sorted(f"other_{number}" for number in range(30))]
+    places = [
+        (label.attributes["x"], label.attributes["y"]) for point in points for label in point.all("text")
+    ]
+    assert 1 < len(places) == len(set(places)) < len(points)
+    assert cells(page, "moe (mean of 2 seeds)")["gender accuracy\u00a0%\u00a0↑"].text.startswith("50.0 ± 0.0")
+
+
 def test_without_sizes_and_times_there_are_no_plots() -> None:
     bare = record("m", "asr_en", 0.5)
     still = bare.provenance.model_copy(update={"wall_seconds": 0.0})
