@@ -39,6 +39,7 @@ def show_table(
     notes: Sequence[str] = (),
 ) -> None:
     """Print a table to stdout: drawn by rich on a terminal, aligned plain text elsewhere."""
+    headings = [Heading(printable(heading.text), heading.align) for heading in headings]
     flat = [[" ".join(printable(cell).split()) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _draw(headings, flat)

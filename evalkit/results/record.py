@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from evalkit.model import Response
 from evalkit.tasks.schema import Status
@@ -139,3 +139,13 @@ class Result(_Frozen):
     fingerprints: Fingerprints
     provenance: Provenance
     scoring: Mapping[str, Any] = Field(default_factory=dict)
+
+    @field_validator("scoring")
+    @classmethod
+    def _names_metrics(cls, scoring: Mapping[str, Any]) -> Mapping[str, Any]:
+        listed = scoring.get("metrics", [])
+        if not isinstance(listed, list | tuple) or not all(
+            isinstance(one, Mapping) and isinstance(one.get("metric"), str) for one in listed
+        ):
+            raise ValueError("metrics must be a list of mappings that each name a metric")
+        return scoring

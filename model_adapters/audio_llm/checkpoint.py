@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,15 +31,14 @@ def read_weights(path: Path) -> Weights:
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load
 
-    if path.exists() and not path.is_file():
-        raise ValueError(f"cannot read the checkpoint {path.name}: it is not a file")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError(f"cannot read the checkpoint {path.name}: it is not a file")
         with safe_open(path, framework="pt"):  # its header says how long it is: nothing longer is read
             data = path.read_bytes()
         tensors = load(data)
     except OSError as error:
-        reason = error.strerror or "there is no such file"
-        raise ValueError(f"cannot read the checkpoint {path.name}: {reason}") from error
+        raise ValueError(f"cannot read the checkpoint {path.name}: {error.strerror or error}") from error
     except SafetensorError as error:
         raise ValueError(f"{path.name} is not a whole safetensors file: {error}") from error
     except KeyError as error:  # types of numbers that torch does not have

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evalkit.cli.terminal import Heading, plain_table, printable
+from evalkit.cli.terminal import Heading, plain_table, printable, show_table
 
 
 @pytest.mark.security
@@ -46,3 +46,11 @@ def test_columns_line_up_also_with_wide_and_combining_characters() -> None:
 
 def test_a_table_without_rows_is_its_headings() -> None:
     assert plain_table([Heading("task")], []) == "task\n----"
+
+
+@pytest.mark.security
+def test_a_heading_from_a_record_is_printed_without_control_sequences(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show_table([Heading("\x1b[31mred\u202e"), Heading("WER\nn = 3\x07")], [["a", "b"]])
+    assert capsys.readouterr().out == "red  WER\n     n = 3\n---  -----\na    b\n"
