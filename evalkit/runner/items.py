@@ -33,13 +33,15 @@ class WorkItem:
     """One answer that is due. Small plain data: samples and their audio are read when their turn comes.
 
     entry: its journal line, still without the response; length: in tokens, estimated; seed: for sampling,
-    one of its own for each sample and repeat; audios: for the setting `shuffled`, whose audio the model
-    is to hear, as (index of the sample, place among its audios).
+    one of its own for each sample and repeat; contents: hashes of the sample's audio, alike for all questions
+    about the same; audios: for the setting `shuffled`, whose audio the model is to hear, as (index of the
+    sample, place among its audios).
     """
 
     entry: JournalEntry
     length: float
     seed: int
+    contents: tuple[str, ...] = ()
     audios: tuple[AudioPlace, ...] | None = None
 
     @property
@@ -71,7 +73,7 @@ def work_items(task: Task, samples: Sequence[Sample], audio: AudioSetting, seed:
         for repeat in range(task.repeats):
             entry = replace(one.entry, repeat=repeat) if repeat else one.entry
             own_seed = _seed(f"{task.generation.seed}:{seed}:{repeat}:{entry.id}")
-            items.append(WorkItem(entry, one.length, own_seed, audios))
+            items.append(WorkItem(entry, one.length, own_seed, one.contents, audios))
     return tuple(items)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,28 +43,46 @@ def estimated_length(seconds: float, characters: int, new_tokens: int) -> float:
     return seconds * FRAMES_PER_SECOND + characters / CHARACTERS_PER_TOKEN + new_tokens
 
 
-def plan_batches(lengths: Sequence[float], budget: BatchBudget) -> Plan:
+def plan_batches(lengths: Sequence[float], budget: BatchBudget, groups: Sequence[Hashable] = ()) -> Plan:
     """Split indices 0..n-1 into batches: every index once, longest first within each look-ahead window.
 
-    Depends on nothing but its arguments; equal lengths keep their order. A sample that is longer than the
-    budget gets a batch of its own.
+    groups: indices of one group (None: a group of its own) stand side by side where their longest belongs, and
+    in one batch if it holds them all: questions about one recording share the work on it. Depends on nothing
+    but its arguments; equal lengths keep their order. A sample that is longer than the budget gets a batch of
+    its own.
     """
     batches: list[tuple[int, ...]] = []
     for start in range(0, len(lengths), budget.window):
         window = range(start, min(start + budget.window, len(lengths)))
-        batches.extend(_fill(sorted(window, key=lambda index: -lengths[index]), lengths, budget))
+        together: dict[Hashable, list[int]] = {}
+        for index in window:
+            group = groups[index] if groups else None
+            together.setdefault(("alone", index) if group is None else ("group", group), []).append(index)
+        runs = [sorted(members, key=lambda index: -lengths[index]) for members in together.values()]
+        batches.extend(_fill(sorted(runs, key=lambda run: -lengths[run[0]]), lengths, budget))
     return tuple(batches)
 
 
-def _fill(indices: Sequence[int], lengths: Sequence[float], budget: BatchBudget) -> list[tuple[int, ...]]:
+def _fill(
+    runs: Sequence[Sequence[int]], lengths: Sequence[float], budget: BatchBudget
+) -> list[tuple[int, ...]]:
     batches: list[tuple[int, ...]] = []
     batch: list[int] = []
-    for index in indices:
-        padded = (len(batch) + 1) * lengths[batch[0]] if batch else 0.0
-        if batch and (len(batch) == budget.samples or padded > budget.length):
+    for run in runs:
+        if batch and _fits(run, lengths, budget) and not _fits([*batch, *run], lengths, budget):
             batches.append(tuple(batch))
             batch = []
-        batch.append(index)
+        for index in run:
+            if batch and not _fits([*batch, index], lengths, budget):
+                batches.append(tuple(batch))
+                batch = []
+            batch.append(index)
     if batch:
         batches.append(tuple(batch))
     return batches
+
+
+def _fits(batch: Sequence[int], lengths: Sequence[float], budget: BatchBudget) -> bool:
+    return (
+        len(batch) <= budget.samples and len(batch) * max(lengths[index] for index in batch) <= budget.length
+    )
