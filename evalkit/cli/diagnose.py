@@ -58,6 +58,79 @@ def routing(
     _finish(report, "routing", loaded, output, as_json)
 
 
+@app.command("cost")
+def cost(
+    model: Models,
+    tasks: Tasks = "mini_asr_en",
+    limit: Annotated[int, typer.Option(min=1, help="Samples of each task, evenly spread.")] = 8,
+    paper_scale: Annotated[
+        bool,
+        typer.Option(
+            "--paper-scale", help="The projectors alone, random, between a 5120 and a 2048 wide part."
+        ),
+    ] = False,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    output: Output = None,
+    as_json: AsJson = False,
+    include_path: IncludePath = None,
+    allow_code: AllowCode = False,
+) -> None:
+    """What it costs: parameters, operations, latency, time to first token, memory; all models by turns."""
+    from evalkit.diagnostics.cost import diagnose_cost
+
+    chosen = _tasks(tasks, include_path, allow_code)
+    loaded = _models(model, device, dtype)
+    report = diagnose_cost(loaded, chosen, limit, paper_scale=paper_scale, say=_say())
+    _finish(report, "cost-paper" if paper_scale else "cost", loaded, output, as_json)
+
+
+@app.command("conflict")
+def conflict(
+    model: Models,
+    tasks: Tasks = "mini",
+    batch_size: Annotated[int, typer.Option(min=1, help="Clips of each family in a batch.")] = 4,
+    batches: Annotated[int, typer.Option(min=2, help="Batches, which share no clip.")] = 6,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    output: Output = None,
+    as_json: AsJson = False,
+    include_path: IncludePath = None,
+    allow_code: AllowCode = False,
+) -> None:
+    """Whether the families' gradients fight over the projector: cosines, magnitudes, influence."""
+    from evalkit.diagnostics.conflict import diagnose_conflict
+
+    chosen = _tasks(tasks, include_path, allow_code)
+    loaded = _models(model, device, dtype)
+    report = diagnose_conflict(loaded, chosen, batch_size=batch_size, batches=batches, say=_say())
+    _finish(report, "conflict", loaded, output, as_json)
+
+
+@app.command("ablate")
+def ablate(
+    model: Annotated[str, typer.Option(help="One model, by name or card file.")],
+    tasks: Tasks = "mini_asr_en,mini_vocal_expression",
+    limit: Annotated[int, typer.Option(min=2, help="Samples of each task, evenly spread.")] = 24,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    output: Output = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    include_path: IncludePath = None,
+    allow_code: AllowCode = False,
+) -> None:
+    """What each expert is for: every task's score without it, or with the routing forced."""
+    from evalkit.diagnostics.ablation import diagnose_ablation
+
+    chosen = _tasks(tasks, include_path, allow_code)
+    loaded = _models(model, device, dtype)
+    if len(loaded) > 1:
+        raise ValueError("--model: ablation is of one model; run it for each")
+    report = diagnose_ablation(loaded[0], chosen, limit, seed=seed, say=_say())
+    _finish(report, "ablate", loaded, output, as_json)
+
+
 def _tasks(spec: str, include_path: list[Path] | None, allow_code: bool) -> list[Task]:
     from evalkit.tasks import find_tasks
 

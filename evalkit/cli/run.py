@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from evalkit.cli.audio_check import AudioChecks
 from evalkit.cli.progress import show_progress
 from evalkit.cli.results_table import show_results
 from evalkit.cli.tasks import AllowCode, IncludePath
@@ -42,6 +43,13 @@ def run(
     audio: Annotated[
         Literal["real", "none", "silence", "shuffled"], typer.Option(help="What the model gets to hear.")
     ] = "real",
+    check_audio: Annotated[
+        bool,
+        typer.Option(
+            "--check-audio",
+            help="Ask a sample again with other audio and with none; warn if it is not heard.",
+        ),
+    ] = False,
     batch_size: Annotated[str, typer.Option(help="`auto`, or samples in a batch.")] = "auto",
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda` or `cuda:N`.")] = "auto",
     dtype: Annotated[
@@ -80,11 +88,11 @@ def run(
         raise ValueError(f"--base-url {base_url}: none of the models is served; name one as openai:NAME")
     options = LoadOptions(device, dtype, backbone, seed, _model_args(model_args), base_url, trust_remote_code)
     settings = RunSettings(
-        output, limit, _batch_size(batch_size), audio, seed, fresh, max_failures, max_seconds, options
+        output, limit, _batch_size(batch_size), audio, seed, fresh, max_failures, max_seconds
     )
     done: list[Evaluation] = []
     try:
-        _run_all(cards, options, chosen, settings, done, as_json)
+        _run_all(cards, options, chosen, settings, done, AudioChecks(seed) if check_audio else None, as_json)
     except KeyboardInterrupt:
         arguments = [part for part in context.obj or () if part != "--fresh"]
         print("\ninterrupted; finished answers are kept. To go on, type:", file=sys.stderr)
@@ -100,19 +108,27 @@ def _run_all(
     tasks: list[Task],
     settings: RunSettings,
     done: list[Evaluation],
+    checks: AudioChecks | None,
     as_json: bool,
 ) -> None:
     """Whatever ends it, the results that are finished by then are shown."""
     try:
         for card in cards:
-            _run_model(card, options, tasks, settings, done)
+            _run_model(card, options, tasks, settings, done, checks)
     finally:
         if done or as_json:
             _show(done, as_json)
+        if checks is not None:
+            checks.show(as_json=as_json)
 
 
 def _run_model(
-    card: Card, options: LoadOptions, tasks: list[Task], settings: RunSettings, done: list[Evaluation]
+    card: Card,
+    options: LoadOptions,
+    tasks: list[Task],
+    settings: RunSettings,
+    done: list[Evaluation],
+    checks: AudioChecks | None,
 ) -> None:
     """Load the model once, if there is work for it, and run all tasks; what is finished is added to `done`."""
     from evalkit.cards import load_model, model_info
@@ -126,6 +142,8 @@ def _run_model(
     model = LazyModel(load, model_info(card, options))
     for task in tasks:
         done.append(evaluate(model, task, settings, show_progress(f"{card.name} on {task.name}")))
+        if checks is not None:
+            checks.check(model, task)
 
 
 def _show(done: list[Evaluation], as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
@@ -18,7 +18,7 @@ PANEL = 260.0
 INK, SOFT, LINE = "#16191d", "#59626c", "#d5d9de"
 # Colours that are told apart with every kind of colour vision (Okabe and Ito 2008), each with a shape.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#444444")
-LOW, HIGH, NONE = (250, 250, 252), (8, 64, 129), (179, 51, 43)
+WHITE, BLUE, RED = (250, 250, 252), (8, 64, 129), (179, 51, 43)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +46,18 @@ def heat_map(
     """values [rows, columns] from white at `low` to blue at `high`; with low < 0 < high white is at 0 and
     red below it. Every cell shows its number; NaN is left empty."""
     left = 16 + LETTER * max(map(len, rows))
-    width = max(left + CELL * len(columns) + 16, 32 + 7.4 * len(title), 32 + LETTER * len(note))
+    cell = max(CELL, 12 + LETTER * max(map(len, columns)))
+    width = max(left + cell * len(columns) + 16, 32 + 7.4 * len(title), 32 + LETTER * len(note))
     bottom = TOP + ROW * len(rows)
     parts = [_text(16, 22, title, size=14, weight=600)]
     parts += [
-        _text(left + CELL * (x + 0.5), TOP - 8, name, anchor="middle", fill=SOFT)
+        _text(left + cell * (x + 0.5), TOP - 8, name, anchor="middle", fill=SOFT)
         for x, name in enumerate(columns)
     ]
     for y, name in enumerate(rows):
         parts.append(_text(left - 8, TOP + ROW * (y + 0.66), name, anchor="end"))
         for x in range(len(columns)):
-            parts += _cell(left + CELL * x, TOP + ROW * y, float(values[y, x]), low, high, digits)
+            parts += _cell((left + cell * x, TOP + ROW * y, cell), float(values[y, x]), low, high, digits)
     parts.append(_text(16, bottom + 22, note, fill=SOFT))
     return _svg(width, bottom + 36, title, parts)
 
@@ -77,44 +78,20 @@ def scatter(title: str, panels: Sequence[Panel]) -> str:
     return _svg(max(edge, 32 + 7.4 * len(title)), y + 16, title, parts)
 
 
-def bars(
-    title: str, values: Mapping[str, tuple[float, float | None, float | None]], *, note: str = ""
-) -> str:
-    """Horizontal marks with their intervals (value, low, high) around a line at zero."""
-    ends = [end for value in values.values() for end in value if end is not None and np.isfinite(end)]
-    low, high = min([*ends, 0.0]), max([*ends, 0.0])
-    room = 0.06 * (high - low or 1.0)
-    low, high = low - room, high + room
-    left, width = 24 + LETTER * max(map(len, values)), 340.0
-
-    def at(value: float) -> float:
-        return left + width * (value - low) / (high - low)
-
-    bottom = TOP + ROW * len(values)
-    parts = [_text(16, 22, title, size=14, weight=600), _line(at(0), TOP - 6, at(0), bottom)]
-    for row, (name, (value, below, above)) in enumerate(values.items()):
-        y = TOP + ROW * (row + 0.5)
-        parts.append(_text(left - 8, y + 4, name, anchor="end"))
-        if below is not None and above is not None:
-            parts.append(_line(at(below), y, at(above), y, COLOURS[0], 2))
-        parts.append(f'<circle cx="{at(value):.1f}" cy="{y:.1f}" r="4" fill="{COLOURS[0]}"/>')
-        parts.append(_text(left + width + 12, y + 4, f"{value:+.3f}", fill=SOFT))
-    parts.append(_text(16, bottom + 24, note, fill=SOFT))
-    return _svg(max(left + width + 76, 32 + LETTER * len(note)), bottom + 38, title, parts)
-
-
-def _cell(x: float, y: float, value: float, low: float, high: float, digits: int) -> list[str]:
+def _cell(place: tuple[float, float, float], value: float, low: float, high: float, digits: int) -> list[str]:
+    """place: left, top and width."""
+    x, y, width = place
     if not np.isfinite(value):
-        return [_rect(x, y, CELL, ROW, "#ffffff")]
+        return [_rect(x, y, width, ROW, "#ffffff")]
     if low < 0 < high:
-        share, end = (value / high, HIGH) if value >= 0 else (value / low, NONE)
+        share, end = (value / high, BLUE) if value >= 0 else (value / low, RED)
     else:
-        share, end = (value - low) / (high - low), HIGH
+        share, end = (value - low) / (high - low), BLUE
     share = min(max(share, 0.0), 1.0)
-    colour = tuple(round(a + (b - a) * share) for a, b in zip(LOW, end, strict=True))
+    colour = tuple(round(a + (b - a) * share) for a, b in zip(WHITE, end, strict=True))
     ink = "#ffffff" if share > 0.55 else INK
-    text = _text(x + CELL / 2, y + ROW * 0.66, f"{value:.{digits}f}", anchor="middle", fill=ink)
-    return [_rect(x, y, CELL, ROW, "#{:02x}{:02x}{:02x}".format(*colour)), text]
+    text = _text(x + width / 2, y + ROW * 0.66, f"{value:.{digits}f}", anchor="middle", fill=ink)
+    return [_rect(x, y, width, ROW, "#{:02x}{:02x}{:02x}".format(*colour)), text]
 
 
 def _panel(left: float, top: float, panel: Panel, names: Sequence[str]) -> list[str]:
@@ -148,11 +125,6 @@ def _mark(x: float, y: float, index: int) -> str:
 def _rect(x: float, y: float, width: float, height: float, fill: str, *, stroke: str = "#ffffff") -> str:
     place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
     return f'<rect {place} fill="{fill}" stroke="{stroke}"/>'
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str = SOFT, width: int = 1) -> str:
-    ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-    return f'<line {ends} stroke="{colour}" stroke-width="{width}"/>'
 
 
 def _text(

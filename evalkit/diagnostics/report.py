@@ -60,7 +60,9 @@ def cell_text(cell: Cell) -> str:
     if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
         return "–"
     if isinstance(cell, float):
-        if cell == 0 or 0.0005 <= abs(cell) < 1000:
+        if abs(cell) < 1e-9:
+            return "0.000"
+        if 0.0005 <= abs(cell) < 1000:
             return f"{cell:.3f}"
         return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.1e}"
     return f"{cell:,}" if isinstance(cell, int) else cell

@@ -193,7 +193,7 @@ def _divergences(
     figure = heat_map(
         "How unlike the tasks are routed",
         tasks,
-        [task.removeprefix("mini_")[:8] for task in tasks],
+        tasks,
         values,
         low=0.0,
         high=max(float(values.max()), 1e-3),

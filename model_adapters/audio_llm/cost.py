@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
+from torch import Tensor
 
 from evalkit.inside import ProjectorCost
 from model_adapters.audio_llm.config import ProjectorConfig
@@ -54,6 +56,13 @@ def paper_scale(config: ProjectorConfig) -> ProjectorConfig:
     return config.model_copy(update=_PAPER | widths)
 
 
+@lru_cache(maxsize=4)
+def _random_frames(tokens: int, width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Made once, so that making them is not timed."""
+    generator = torch.Generator().manual_seed(tokens)
+    return torch.randn(tokens, width, generator=generator).to(device, dtype)
+
+
 @dataclass(frozen=True, slots=True)
 class LoneProjector:
     """A projector to run over random frames."""
@@ -66,12 +75,9 @@ class LoneProjector:
     def run_projector(self, tokens: int) -> None:
         """One pass over `tokens` random frames; returns when the device is done."""
         weight = next(self.projector.parameters())
-        generator = torch.Generator(device=weight.device).manual_seed(tokens)
-        frames = torch.randn(
-            tokens, self.projector.config.input_width, generator=generator, device=weight.device
-        )
+        frames = _random_frames(tokens, self.projector.config.input_width, weight.device, weight.dtype)
         with torch.inference_mode():
-            self.projector(frames.to(weight.dtype))
+            self.projector(frames)
         if weight.device.type == "cuda":
             torch.cuda.synchronize(weight.device)
 
