@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evalkit.data.audio import AudioError, content_sha256, decode, duration
+    from evalkit.data.locate import at_hand
     from evalkit.data.overview import describe, validate
     from evalkit.data.sources import SampleSource, open_samples
 
 _HOME = {
     "AudioError": "audio",
+    "at_hand": "locate",
     "content_sha256": "audio",
     "decode": "audio",
     "duration": "audio",
@@ -24,6 +26,7 @@ _HOME = {
 __all__ = [
     "AudioError",
     "SampleSource",
+    "at_hand",
     "content_sha256",
     "decode",
     "describe",

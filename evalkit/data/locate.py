@@ -46,6 +46,17 @@ def is_builtin(task: Task) -> bool:
     return task.path.resolve().is_relative_to(builtin_folder().resolve())
 
 
+def at_hand(task: Task) -> bool:
+    """Whether a task's data need not be fetched: they are here, or what is said of them is wrong."""
+    if task.dataset_path.startswith(_OWN_COPY):
+        copies = _data_folder()
+        return copies is not None and (copies / task.dataset_path.removeprefix(_OWN_COPY)).exists()
+    try:
+        return local_path(task) is not None
+    except ValueError:
+        return True
+
+
 def local_path(task: Task) -> Path | None:
     """The file or folder that `dataset_path` names, None for a data set of the hub that is not copied here.
 

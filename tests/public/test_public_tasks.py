@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from miniature import Miniature, is_audio, read_miniatures
 
-from evalkit.data import decode, open_samples
+from evalkit.data import at_hand, decode, open_samples
 from evalkit.model import AudioSlot, Response
 from evalkit.results.record import JournalEntry
 from evalkit.scoring import ScoringSpec, extract, measure
@@ -33,7 +33,7 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def at_hand(copies: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def copied(copies: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EVALKIT_DATA", str(copies))
     return copies
 
@@ -116,7 +116,7 @@ def test_a_miniature_cites_its_columns_and_belongs_to_a_task(miniature: Miniatur
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_a_public_task_reads_asks_and_scores(task: Task, at_hand: Path) -> None:
+def test_a_public_task_reads_asks_and_scores(task: Task, copied: Path) -> None:
     samples = open_samples(task)
     rows = miniature_of(task).rows
     assert len(samples) == len(rows) * len(task.test_split.split("+"))
@@ -135,7 +135,7 @@ def preferred(task: Task, sample: Sample) -> str:
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
-def test_the_references_score_better_than_nonsense(task: Task, at_hand: Path) -> None:
+def test_the_references_score_better_than_nonsense(task: Task, copied: Path) -> None:
     samples = list(open_samples(task))
     right = [preferred(task, sample) for sample in samples]
     wrong = [next((c for c in s.choices if c not in s.references), "zzz qqq") for s in samples]
@@ -185,10 +185,22 @@ def test_data_of_ones_own_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch, t
         open_samples(task)
 
 
-def test_repeated_sentence_ids_of_fleurs_are_clusters_not_ids(at_hand: Path) -> None:
+def test_repeated_sentence_ids_of_fleurs_are_clusters_not_ids(copied: Path) -> None:
     [task] = CATALOG.resolve("fleurs_en")
     samples = list(open_samples(task))
     assert [sample.id for sample in samples] == ["000000", "000001", "000002"]
     assert [sample.cluster for sample in samples] == ["7", "7", "9"]
     with pytest.raises(ValueError, match="id '7' is that of"):
         open_samples(replace(task, meta=replace(task.meta, id="id")))
+
+
+def test_data_that_would_have_to_be_fetched_are_told_from_those_that_are_here(
+    copies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [remote] = CATALOG.resolve("librispeech_clean")
+    [own] = CATALOG.resolve("esd_en")
+    [mini] = CATALOG.resolve("mini_asr_en")
+    monkeypatch.delenv("EVALKIT_DATA", raising=False)
+    assert [at_hand(task) for task in (remote, own, mini)] == [False, False, True]
+    monkeypatch.setenv("EVALKIT_DATA", str(copies))
+    assert at_hand(remote) and at_hand(own)
