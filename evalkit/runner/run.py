@@ -209,7 +209,9 @@ def _clear(folder: Path) -> None:
 
 def _plan(items: Sequence[WorkItem], settings: RunSettings, info: ModelInfo) -> list[Batch]:
     budget = budget_for(settings.batch_size, info.device)
-    plan = plan_batches([item.length for item in items], budget)
+    # Across samples and repeats: what hears the same is answered together.
+    groups = [item.contents or None for item in items]
+    plan = plan_batches([item.length for item in items], budget, groups)
     return [tuple(items[place] for place in batch) for batch in plan]
 
 
