@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -94,13 +94,21 @@ class LocalEngine:
     seconds: float = math.inf
 
     def run(self, batches: Sequence[Batch]) -> Answered:
-        workers = max(1, min(MAX_WORKERS, (os.cpu_count() or 1) - 1))
-        ahead = 2 * max(map(len, batches), default=0) + workers
-        for batch, made in prefetch(batches, self._prepare, workers=workers, ahead=ahead, size=_size):
+        for batch, made in prepared_batches(self.model, self.preparation, batches):
             yield batch, answer_batch(self.model, made, self.seconds)
 
-    def _prepare(self, item: WorkItem) -> Prepared | Response:
-        return self.preparation.prepared(self.model, item)
+
+def prepared_batches(
+    model: Model, preparation: Preparation, batches: Sequence[Batch]
+) -> Iterator[tuple[Batch, list[Prepared | Response]]]:
+    """Every batch, in order, with its items ready for the model or already answered by an error."""
+    workers = max(1, min(MAX_WORKERS, (os.cpu_count() or 1) - 1))
+    ahead = 2 * max(map(len, batches), default=0) + workers
+
+    def prepare(item: WorkItem) -> Prepared | Response:
+        return preparation.prepared(model, item)
+
+    return prefetch(batches, prepare, workers=workers, ahead=ahead, size=_size)
 
 
 def _size(item: WorkItem) -> float:

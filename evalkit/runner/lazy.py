@@ -9,12 +9,22 @@ from evalkit.model import Model, ModelInfo, Prepared, Request, Response
 
 
 class LazyModel:
-    """`load()` on first use, from whichever thread comes first; `info` alone needs none of it if given."""
+    """`load()` on first use, from whichever thread comes first; `info` alone needs none of it if given.
 
-    def __init__(self, load: Callable[[], Model], info: ModelInfo | None = None) -> None:
+    others: what loads further replicas, for other devices.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Model],
+        info: ModelInfo | None = None,
+        others: Sequence[Callable[[], Model]] = (),
+    ) -> None:
         self._load = load
         self._info = info
+        self._others = others
         self._model: Model | None = None
+        self._replicas: tuple[Model, ...] = ()
         self._lock = Lock()
 
     @property
@@ -32,6 +42,14 @@ class LazyModel:
                     )
                 self._model = model
             return self._model
+
+    def replicas(self) -> tuple[Model, ...]:
+        """The model and its replicas."""
+        first = self.loaded()
+        with self._lock:
+            if not self._replicas:
+                self._replicas = (first, *(load() for load in self._others))
+            return self._replicas
 
     def prepare(self, request: Request) -> Prepared:
         return self.loaded().prepare(request)

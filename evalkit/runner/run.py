@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from evalkit import __version__
 from evalkit.data import open_samples
-from evalkit.model import AudioSetting, Model, ModelInfo
+from evalkit.model import AudioSetting, LoadOptions, Model, ModelInfo
 from evalkit.results import fingerprint
 from evalkit.results.journal import JournalWriter, in_order
 from evalkit.results.lock import hold
@@ -19,12 +19,14 @@ from evalkit.results.provenance import provenance
 from evalkit.results.record import Fingerprints, JournalEntry, Provenance
 from evalkit.results.run_record import RunRecord, task_snapshot
 from evalkit.results.store import JOURNAL_NAME, RESULT_NAME, RUN_NAME, run_folder, write_run
-from evalkit.runner.engine import Batch, Engine, LocalEngine, Preparation
+from evalkit.runner.engine import Batch, Engine, Preparation
 from evalkit.runner.items import WorkItem, work_items
 from evalkit.runner.lazy import LazyModel
 from evalkit.runner.plan import budget_for, plan_batches
 from evalkit.runner.progress import Progress, Silent
+from evalkit.runner.replicas import engine_for
 from evalkit.runner.resume import earlier_run, resume
+from evalkit.runner.usage import peak_memory, projector_flops, start_peak
 from evalkit.tasks import hints_of, prompt_facts, settings_facts
 from evalkit.tasks.schema import Sample, Task
 
@@ -33,7 +35,8 @@ from evalkit.tasks.schema import Sample, Task
 class RunSettings:
     """How to run. output: the folder of all runs; limit: only the first so many samples;
     max_failures: the share of answers that may be errors before the run counts as failed;
-    max_seconds: how long an answer may take before it becomes an error.
+    max_seconds: how long an answer may take before it becomes an error; options: what the model was loaded
+    with, for the record.
     """
 
     output: Path
@@ -44,6 +47,7 @@ class RunSettings:
     fresh: bool = False
     max_failures: float = 0.05
     max_seconds: float = 600.0
+    options: LoadOptions = field(default_factory=LoadOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +103,22 @@ def run_task(
             if todo:
                 (folder / RESULT_NAME).unlink(missing_ok=True)
                 prepare = Preparation(task, samples, settings.audio, model.info.hints)
-                engine = engine or LocalEngine(_loaded(model), prepare, settings.max_seconds)
+                start_peak(model.info.device)
+                models = (model,) if engine else _loaded(model)
+                engine = engine or engine_for(models, prepare, settings.max_seconds)
+                run = _with(run, projector_flops=projector_flops(models[0]))
             write_run(folder, run)
             progress = progress or Silent()
             progress.start(len(items), len(kept))
             try:
                 made = _answer(engine, todo, writer, progress) if engine and todo else []
             except KeyboardInterrupt:
-                write_run(folder, _timed(run, began))
+                write_run(folder, _spent(run, began, model.info.device))
                 raise
             finally:
                 progress.close()
             if todo:
-                run = _timed(run, began)
+                run = _spent(run, began, model.info.device)
                 write_run(folder, run)
         done = _task_run(folder, run, settings, [*kept, *made], resumed=len(kept), began=began)
         if conclude is not None:
@@ -188,17 +195,23 @@ def _continued(
     """The record with its provenance: this process's if it has work to do, else the earlier one's."""
     if earlier is not None and not work_left:
         return run.model_copy(update={"provenance": earlier.provenance})
-    now = provenance(info, batch_size=str(settings.batch_size), seed=settings.seed)
+    now = provenance(info, batch_size=str(settings.batch_size), seed=settings.seed, options=settings.options)
     if earlier is not None:
-        before = earlier.provenance
-        now = now.model_copy(update={"started": before.started, "wall_seconds": before.wall_seconds})
+        kept = ("started", "wall_seconds", "peak_memory")
+        now = now.model_copy(update={name: getattr(earlier.provenance, name) for name in kept})
     return run.model_copy(update={"provenance": now})
 
 
-def _timed(run: RunRecord, began: float) -> RunRecord:
-    """The record with the time since `began` added."""
-    spent = round(run.provenance.wall_seconds + time.monotonic() - began, 3)
-    return run.model_copy(update={"provenance": run.provenance.model_copy(update={"wall_seconds": spent})})
+def _spent(run: RunRecord, began: float, device: str) -> RunRecord:
+    """The record with the time since `began` added, and the peak of memory."""
+    made = run.provenance
+    seconds = round(made.wall_seconds + time.monotonic() - began, 3)
+    return _with(run, wall_seconds=seconds, peak_memory=max(made.peak_memory, peak_memory(device)))
+
+
+def _with(run: RunRecord, **changes: float) -> RunRecord:
+    """The record with changes of its provenance."""
+    return run.model_copy(update={"provenance": run.provenance.model_copy(update=changes)})
 
 
 def _clear(folder: Path) -> None:
@@ -222,9 +235,9 @@ def _left(batches: Sequence[Batch], kept: Sequence[JournalEntry]) -> list[Batch]
     return [batch for batch in open_batches if batch]
 
 
-def _loaded(model: Model) -> Model:
+def _loaded(model: Model) -> tuple[Model, ...]:
     """Load weights here, so that a failure to load is not taken for a failure of the first samples."""
-    return model.loaded() if isinstance(model, LazyModel) else model
+    return model.replicas() if isinstance(model, LazyModel) else (model,)
 
 
 def _answer(
