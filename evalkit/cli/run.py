@@ -7,6 +7,8 @@ import re
 import shlex
 import sys
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -52,6 +54,10 @@ def run(
     ] = False,
     batch_size: Annotated[str, typer.Option(help="`auto`, or samples in a batch.")] = "auto",
     device: Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda` or `cuda:N`.")] = "auto",
+    devices: Annotated[
+        str, typer.Option(help="Replicas of the model on several devices: cuda:0,cuda:1,...")
+    ] = "",
+    workers: Annotated[int, typer.Option(min=1, help="Replicas of the model on the CPU.")] = 1,
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="Number format of the weights.")
     ] = "auto",
@@ -80,19 +86,29 @@ def run(
     from evalkit.model import LoadOptions
     from evalkit.runner import RunSettings
 
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise ValueError(f"--device {device}: expected auto, cpu, cuda or cuda:N")
+    places = _places(device, devices, workers)
     chosen = _resolve_tasks(tasks, include_path or [], allow_code)
     cards = [resolve_model(name) for name in _names("--model", model)]
     if base_url and not any(card.loader == SERVED for card in cards):
         raise ValueError(f"--base-url {base_url}: none of the models is served; name one as openai:NAME")
-    options = LoadOptions(device, dtype, backbone, seed, _model_args(model_args), base_url, trust_remote_code)
+    options = LoadOptions(
+        places[0], dtype, backbone, seed, _model_args(model_args), base_url, trust_remote_code
+    )
     settings = RunSettings(
-        output, limit, _batch_size(batch_size), audio, seed, fresh, max_failures, max_seconds
+        output, limit, _batch_size(batch_size), audio, seed, fresh, max_failures, max_seconds, options
     )
     done: list[Evaluation] = []
     try:
-        _run_all(cards, options, chosen, settings, done, AudioChecks(seed) if check_audio else None, as_json)
+        _run_all(
+            cards,
+            options,
+            places,
+            chosen,
+            settings,
+            done,
+            AudioChecks(seed) if check_audio else None,
+            as_json,
+        )
     except KeyboardInterrupt:
         arguments = [part for part in context.obj or () if part != "--fresh"]
         print("\ninterrupted; finished answers are kept. To go on, type:", file=sys.stderr)
@@ -105,6 +121,7 @@ def run(
 def _run_all(
     cards: list[Card],
     options: LoadOptions,
+    places: list[str],
     tasks: list[Task],
     settings: RunSettings,
     done: list[Evaluation],
@@ -114,7 +131,7 @@ def _run_all(
     """Whatever ends it, the results that are finished by then are shown."""
     try:
         for card in cards:
-            _run_model(card, options, tasks, settings, done, checks)
+            _run_model(card, options, places, tasks, settings, done, checks)
     finally:
         if done or as_json:
             _show(done, as_json)
@@ -125,21 +142,25 @@ def _run_all(
 def _run_model(
     card: Card,
     options: LoadOptions,
+    places: list[str],
     tasks: list[Task],
     settings: RunSettings,
     done: list[Evaluation],
     checks: AudioChecks | None,
 ) -> None:
-    """Load the model once, if there is work for it, and run all tasks; what is finished is added to `done`."""
+    """Load the model once a place, if there is work for it, and run all tasks; what is finished is added to
+    `done`."""
     from evalkit.cards import load_model, model_info
     from evalkit.evaluation import evaluate
     from evalkit.runner import LazyModel
 
-    def load() -> Model:
-        print(f"loading {printable(card.name)}", file=sys.stderr, flush=True)
-        return load_model(card, options)
+    def load(place: str) -> Model:
+        where = f" on {place}" if len(places) > 1 else ""
+        print(f"loading {printable(card.name)}{where}", file=sys.stderr, flush=True)
+        return load_model(card, replace(options, device=place))
 
-    model = LazyModel(load, model_info(card, options))
+    first, *others = (partial(load, place) for place in places)
+    model = LazyModel(first, model_info(card, options), others)
     for task in tasks:
         done.append(evaluate(model, task, settings, show_progress(f"{card.name} on {task.name}")))
         if checks is not None:
@@ -190,6 +211,20 @@ def _resolve_tasks(spec: str, include_path: list[Path], allow_code: bool) -> lis
     for task in tasks:
         ScoringSpec.from_task(task).fetch()
     return tasks
+
+
+def _places(device: str, devices: str, workers: int) -> list[str]:
+    """The device of every replica."""
+    if devices and (device != "auto" or workers > 1):
+        raise ValueError("--devices says where the replicas are; leave out --device and --workers")
+    places = _names("--devices", devices) if devices else [device]
+    for place in places:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", place):
+            option = "--devices" if devices else "--device"
+            raise ValueError(f"{option} {place}: expected auto, cpu, cuda or cuda:N")
+    if workers > 1 and device not in ("auto", "cpu"):
+        raise ValueError(f"--workers are replicas on the CPU; for {device} name several --devices")
+    return places if devices else ["cpu"] * workers if workers > 1 else [device]
 
 
 def _names(option: str, text: str) -> list[str]:

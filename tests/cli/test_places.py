@@ -1,0 +1,40 @@
+"""Where `evalkit run` puts the replicas of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Evalkit = Callable[..., Any]
+
+
+def test_two_workers_answer_as_one_does(evalkit: Evalkit, tones: Path, tmp_path: Path) -> None:
+    def journal(name: str, *more: str) -> list[str]:
+        asked = ["run", "--model", "good_ear", "--tasks", "tones", "--include-path", str(tones)]
+        done = evalkit(*asked, "--batch-size", "2", "--output", str(tmp_path / name), *more)
+        assert done.code == 0, done.err
+        (found,) = (tmp_path / name).rglob("samples.jsonl")
+        return sorted(found.read_text(encoding="utf-8").splitlines())
+
+    assert journal("two", "--workers", "2") == journal("one")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--devices", "cuda:0,tpu"], "--devices tpu: expected auto, cpu, cuda or cuda:N"),
+        (["--device", "gpu"], "--device gpu: expected auto, cpu, cuda or cuda:N"),
+        (["--devices", "cuda:0,cuda:1", "--workers", "2"], "leave out --device and --workers"),
+        (["--devices", "cuda:0", "--device", "cpu"], "leave out --device and --workers"),
+        (["--workers", "2", "--device", "cuda"], "for cuda name several --devices"),
+    ],
+)
+def test_places_that_cannot_be_are_refused(
+    evalkit: Evalkit, tones: Path, options: list[str], message: str
+) -> None:
+    done = evalkit("run", "--model", "good_ear", "--tasks", "tones", "--include-path", str(tones), *options)
+    assert done.code == 2
+    assert message in " ".join(done.err.split())
