@@ -26,13 +26,10 @@ from model_adapters.audio_llm.training import run
 from model_adapters.audio_llm.training.align import CtcHead, ctc_loss
 from model_adapters.audio_llm.training.data import (
     Example,
-    mixture,
-    projector_input,
     read_examples,
     spoken_form,
 )
-from model_adapters.audio_llm.training.loop import Group, Loss, Stage, run_stage, schedule
-from model_adapters.audio_llm.training.recipe import AlignStage, DataSource, Recipe, TuneStage, read_recipe
+from model_adapters.audio_llm.training.recipe import AlignStage, DataSource, Recipe, TuneStage
 from model_adapters.audio_llm.training.tune import add_lora, answer_losses
 from model_adapters.backbone import Backbone
 
@@ -53,9 +50,10 @@ RECIPE = Recipe(
     lora=LoraConfig(rank=2, alpha=4.0),
     data=(
         DataSource(task="mini_asr_en", path="asr.jsonl", share=2.0),
-        DataSource(task="mini_vocal_expression", path="vocal.jsonl", align=False),
+        DataSource(task="mini_vocal_expression", path="vocal.jsonl", align=False, extend=1.0),
     ),
     align=AlignStage(steps=16, batch_size=4, learning_rate=1e-2),
+    extend=AlignStage(steps=7, batch_size=4, learning_rate=1e-2),
     tune=TuneStage(steps=12, batch_size=4, projector_learning_rate=3e-3, lora_learning_rate=1e-2),
     save_every=5,
 )
@@ -142,6 +140,7 @@ def test_both_stages_learn_and_leave_a_model_that_loads(train: Any, tmp_path: Pa
         losses = [float(row["loss"]) for row in rows(tmp_path / f"out/{stage}.csv")]
         assert len(losses) == count
         assert sum(losses[-5:]) < share * sum(losses[:5])
+        assert "Expert load" in (tmp_path / f"out/{stage}.svg").read_text(encoding="utf-8")
     config = read_config(read_card(tmp_path / "out/tiny.yaml"))
     weights = read_weights(tmp_path / "out" / config.weights)
     assert config.projector == PROJECTOR
@@ -154,12 +153,12 @@ def test_both_stages_learn_and_leave_a_model_that_loads(train: Any, tmp_path: Pa
 @pytest.mark.fault
 def test_a_killed_and_resumed_run_ends_exactly_as_an_unbroken_one(train: Any, tmp_path: Path) -> None:
     train(tmp_path / "whole")
-    for line in ("features 8/8", "align 5/", "align 15/", "align 16/", "tune 5/", "tune 12/"):
+    for line in ("features 8/8", "align 5/", "align 15/", "align 16/", "extend 7/", "tune 5/", "tune 12/"):
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path / "broken", die_at=line)
     said = train(tmp_path / "broken")
-    assert not [line for line in said if line.startswith(("align", "tune"))]
-    for name in ("align.csv", "tune.csv", "tiny.yaml"):
+    assert not [line for line in said if line.startswith(("align", "extend", "tune"))]
+    for name in ("align.csv", "extend.csv", "tune.csv", "tiny.yaml"):
         assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     whole, broken = (load_file(tmp_path / run / "tiny.safetensors") for run in ("whole", "broken"))
     assert whole.keys() == broken.keys()
@@ -185,109 +184,32 @@ def test_every_task_has_a_column_even_if_the_first_batch_lacks_it(train: Any, tm
         assert not all(values)
 
 
-def quadratic(fail_at: int | None = None, steps: int = 20) -> Stage:
-    """A stage without models, that dies before it has done step `fail_at`."""
-    torch.manual_seed(0)
-    module = nn.Linear(3, 1)
-
-    def loss(step: int) -> Loss:
-        if step == fail_at:
-            raise KeyboardInterrupt
-        x = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
-        total = (module(x) - x.sum(1, keepdim=True)).square().mean()
-        return Loss(total, {"loss": float(total.detach())})
-
-    return Stage(
-        "fit",
-        "a line of three numbers",
-        steps,
-        [Group(list(module.parameters()), 0.1)],
-        {"module": module},
-        loss,
-    )
-
-
-@pytest.mark.fault
-@pytest.mark.parametrize("fail_at", [0, 3, 5, 7, 19])
-def test_a_run_that_dies_between_two_saves_repeats_the_steps_it_lost(tmp_path: Path, fail_at: int) -> None:
-    def go(folder: Path, stage: Stage) -> Any:
-        folder.mkdir(exist_ok=True)
-        run_stage(stage, RECIPE, folder, lambda line: None)
-        return stage.modules["module"].weight
-
-    expected = go(tmp_path / "whole", quadratic())
-    with pytest.raises(KeyboardInterrupt):
-        go(tmp_path / "broken", quadratic(fail_at))
-    assert torch.equal(go(tmp_path / "broken", quadratic()), expected)
-    whole, broken = (tmp_path / name / "fit.csv" for name in ("whole", "broken"))
-    assert broken.read_bytes() == whole.read_bytes()
-    assert [row["step"] for row in rows(whole)] == [str(step) for step in range(20)]
-
-
-@pytest.mark.fault
-def test_a_row_that_was_torn_by_a_kill_is_dropped(tmp_path: Path) -> None:
-    run_stage(quadratic(), RECIPE, tmp_path, lambda line: None)
-    expected = (tmp_path / "fit.csv").read_bytes()
-    (tmp_path / "fit.csv").write_bytes(expected + b"1")
-    run_stage(quadratic(), RECIPE, tmp_path, lambda line: None)
-    assert (tmp_path / "fit.csv").read_bytes() == expected
-
-
-def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
-    stage = quadratic()
-    with torch.no_grad():
-        stage.modules["module"].weight.fill_(float("nan"))
-    with pytest.raises(ValueError, match="fit: the gradient at step 0 is not finite"):
-        run_stage(stage, RECIPE, tmp_path, lambda line: None)
-
-
-def test_the_learning_rate_warms_up_and_goes_down_to_nothing() -> None:
-    factors = [schedule(step, 100, 0.1) for step in range(100)]
-    assert factors[:10] == pytest.approx([(i + 0.5) / 10 for i in range(10)])
-    assert factors[10:] == sorted(factors[10:], reverse=True)
-    assert factors[10] == pytest.approx(1.0, abs=1e-3)
-    assert factors[-1] < 1e-3
-    assert schedule(0, 100, 0.0) == pytest.approx(1.0, abs=1e-3)
-
-
 def example(source: int = 0, before: tuple[int, ...] = (1,), answer: tuple[int, ...] = (2,)) -> Example:
     segments = (Segment(tokens=before), Segment(audio=0), Segment(tokens=(7, 8)))
     return Example(source, "t", (AudioRef("a"),), segments, answer, ())
 
 
-def test_batches_follow_the_shares_and_the_seed_alone() -> None:
-    sources = [DataSource(task="t", path="p", share=3.0), DataSource(task="t", path="q", align=False)]
-    examples = [example(source) for source in (0, 0, 0, 1, 1)]
-    tune, align = (mixture(sources, examples, align=align) for align in (False, True))
-    drawn = [index for step in range(400) for index in tune.draw(8, f"0/{step}")]
-    assert sum(index < 3 for index in drawn) / len(drawn) == pytest.approx(0.75, abs=0.03)
-    assert {index for step in range(50) for index in align.draw(8, f"0/{step}")} == {0, 1, 2}
-    assert tune.draw(8, "x") == tune.draw(8, "x") != tune.draw(8, "y")
-
-
-def test_blanked_frames_are_short_spans_of_about_the_stated_share_and_follow_seed_and_step() -> None:
-    recipe = RECIPE.model_copy(update={"dropped_frames": 0.1})
-    states = [torch.ones(400, WIDTH) for _ in range(20)]
-    blanked = torch.stack(projector_input(recipe, states, "tune/3")).sum(-1) == 0
-    assert 0.06 < float(blanked.float().mean()) < 0.12
-    assert torch.equal(torch.stack(projector_input(recipe, states, "tune/3")).sum(-1) == 0, blanked)
-    assert not torch.equal(torch.stack(projector_input(recipe, states, "tune/4")).sum(-1) == 0, blanked)
-    assert torch.stack(projector_input(RECIPE, states, "tune/3")).all()
-    assert all(state.all() for state in states)
-
-
-def test_other_tuning_goes_on_from_the_same_alignment() -> None:
-    other = RECIPE.model_copy(update={"tune": TuneStage(steps=99), "name": "other"})
-    assert other.aligned_by == RECIPE.aligned_by
-    assert RECIPE.model_copy(update={"seed": 7}).aligned_by != RECIPE.aligned_by
-
-
-def test_a_balanced_source_gives_every_answer_equally_often() -> None:
-    examples = [example(answer=(5,))] * 9 + [example(answer=(6,))]
-    for balanced, rare in ((True, 0.5), (False, 0.1)):
-        batches = mixture([DataSource(task="t", path="p", balanced=balanced)], examples, align=False)
-        drawn = [index for step in range(400) for index in batches.draw(8, f"0/{step}")]
-        assert drawn.count(9) / len(drawn) == pytest.approx(rare, abs=0.03)
+def test_a_clip_that_is_asked_about_twice_speaks_both_answers(tiny: Backbone, tmp_path: Path) -> None:
+    _, tokenizer = load_llm(tiny.llm, torch.float32, torch.device("cpu"))
+    audio = DATA / "music_qa/audio" / next(iter(sorted((DATA / "music_qa/audio").iterdir()))).name
+    rows = [
+        {
+            "id": str(n),
+            "group": "g",
+            "topic": "t",
+            "audio": str(audio),
+            "question": "?",
+            "choices": ["flute", "6/8"],
+            "label": label,
+        }
+        for n, label in enumerate(("flute", "6/8"))
+    ]
+    (tmp_path / "music.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    sources = [DataSource(task="mini_music_qa", path="music.jsonl", align=False)]
+    first, second = read_examples(sources, tmp_path, tokenizer, CHATML)
+    words = [tuple(tokenizer(" " + w, add_special_tokens=False).input_ids) for w in ("flute", "6 8")]
+    assert first.spoken == second.spoken == words[0] + words[1]
+    assert first.answer != second.answer and first.family == "music_qa"
 
 
 @pytest.mark.parametrize("targets", [[[1, 2], [3]], [[3, 3], [5]], [[1, 2, 3], [4, 5]]], ids=str)
@@ -358,32 +280,6 @@ def test_examples_ask_as_the_task_does_and_answer_in_spoken_form(tiny: Backbone,
     assert tokenizer.decode(first.spoken) == " " + spoken_form(row["text"])
 
 
-def test_the_spoken_form_is_what_can_be_heard() -> None:
-    assert spoken_form("Agent Logged off.") == "agent logged off"
-    assert spoken_form("  Don’t—STOP!  (now) ") == "don't stop now"
-    assert spoken_form("Größe, naïve") == "größe naïve"
-
-
 def test_training_data_that_is_not_there_is_named(tiny: Backbone, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"training data asr\.jsonl is not in"):
         read_examples(RECIPE.data, tmp_path, None, None)
-
-
-@pytest.mark.parametrize(
-    ("text", "places"),
-    [
-        ("name: x\nprojector: {kind: moe, experts: 3}\ndata: []\n", ["projector.experts", "data"]),
-        (
-            "name: x\nprojector: {kind: moe}\ndata: [{task: t, path: p, share: 0}]\nlr: 1\n",
-            ["data.0.share", "lr"],
-        ),
-        ("{", ["cannot read the recipe"]),
-        ("name: !!python/object/apply:os.system [ls]\n", ["cannot read the recipe"]),
-    ],
-)
-def test_mistakes_in_a_recipe_are_all_named(tmp_path: Path, text: str, places: list[str]) -> None:
-    path = tmp_path / "recipe.yaml"
-    path.write_text(text)
-    with pytest.raises(ValueError) as error:
-        read_recipe(path)
-    assert all(place in str(error.value) for place in places)

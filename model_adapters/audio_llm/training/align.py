@@ -6,7 +6,7 @@ aligned first, it already speaks the LLM's vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from model_adapters.audio_llm.projector import Projected, Projector
 from model_adapters.audio_llm.training.data import Example, mixture, projector_input
 from model_adapters.audio_llm.training.loop import Group, Loss, Stage
-from model_adapters.audio_llm.training.recipe import Recipe
+from model_adapters.audio_llm.training.recipe import AlignStage, Recipe
 
 
 class CtcHead(nn.Module):
@@ -77,13 +77,40 @@ def align_stage(
 
     states: of every example, the encoder states of its audios; of several, the first is aligned.
     """
-    settings = recipe.align
-    batches = mixture(recipe.data, examples, align=True)
+    shares = [source.share if source.align else 0.0 for source in recipe.data]
+    loss = _ctc_step("align", recipe, recipe.align.batch_size, shares, examples, states, projector, head)
+    return _stage("align", recipe.aligned_by, recipe.align, projector, head, loss)
+
+
+def extend_stage(
+    recipe: Recipe,
+    examples: Sequence[Example],
+    states: Sequence[Sequence[Tensor]],
+    projector: Projector,
+    head: CtcHead,
+) -> Stage:
+    """Alignment goes on with the sources that have an `extend` share; arguments as for `align_stage`."""
+    shares = [source.extend for source in recipe.data]
+    loss = _ctc_step("extend", recipe, recipe.extend.batch_size, shares, examples, states, projector, head)
+    return _stage("extend", recipe.extended_by, recipe.extend, projector, head, loss)
+
+
+def _ctc_step(
+    name: str,
+    recipe: Recipe,
+    batch_size: int,
+    shares: Sequence[float],
+    examples: Sequence[Example],
+    states: Sequence[Sequence[Tensor]],
+    projector: Projector,
+    head: CtcHead,
+) -> Callable[[int], Loss]:
+    batches = mixture(recipe.data, examples, shares)
     device = next(projector.parameters()).device
 
     def loss(step: int) -> Loss:
-        chosen = batches.draw(settings.batch_size, f"{recipe.seed}/align/{step}")
-        frames = projector_input(recipe, [states[i][0] for i in chosen], f"align/{step}")
+        chosen = batches.draw(batch_size, f"{recipe.seed}/{name}/{step}")
+        frames = projector_input(recipe, [states[i][0] for i in chosen], f"{name}/{step}")
         targets = [torch.tensor([head.index[t] for t in examples[i].spoken]) for i in chosen]
         projected = projector(torch.cat(frames).to(device))
         ctc = ctc_loss(head, projected, [len(f) for f in frames], [t.to(device) for t in targets])
@@ -92,8 +119,16 @@ def align_stage(
         curves = {"loss": float(ctc.detach()), "balance": float(balance.detach())}
         return Loss(total, curves | projected.load)
 
-    trained = [*projector.parameters(), *head.parameters()]
-    groups = [Group(trained, settings.learning_rate)]
-    return Stage(
-        "align", recipe.aligned_by, settings.steps, groups, {"projector": projector, "head": head}, loss
-    )
+    return loss
+
+
+def _stage(
+    name: str,
+    made_by: str,
+    settings: AlignStage,
+    projector: Projector,
+    head: CtcHead,
+    loss: Callable[[int], Loss],
+) -> Stage:
+    groups = [Group([*projector.parameters(), *head.parameters()], settings.learning_rate)]
+    return Stage(name, made_by, settings.steps, groups, {"projector": projector, "head": head}, loss)

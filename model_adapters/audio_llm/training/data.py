@@ -59,8 +59,16 @@ def read_examples(
             raise ValueError(
                 f"training data {path} has no samples; take it out of the recipe or build it again"
             )
-        examples += found
+        examples += _speaking_all(found)
     return examples
+
+
+def _speaking_all(examples: Sequence[Example]) -> list[Example]:
+    """A clip that several questions are asked about speaks all its answers: CTC hears no question."""
+    spoken: dict[tuple[AudioRef, ...], tuple[int, ...]] = {}
+    for example in examples:
+        spoken[example.audios] = spoken.get(example.audios, ()) + example.spoken
+    return [replace(example, spoken=spoken[example.audios]) for example in examples]
 
 
 def _encoder(tokenizer: Any, task: Task, template: str | None) -> Callable[[int, Sample], Example]:
@@ -103,16 +111,13 @@ class Mixture:
         return [rng.choice(rng.choice(groups)) for groups in chosen]
 
 
-def mixture(sources: Sequence[DataSource], examples: Sequence[Example], *, align: bool) -> Mixture:
-    """All sources for tuning, or those that take part in alignment."""
+def mixture(sources: Sequence[DataSource], examples: Sequence[Example], shares: Sequence[float]) -> Mixture:
+    """Examples by their source's share, which may be 0."""
     groups: list[dict[tuple[int, ...], list[int]]] = [{} for _ in sources]
     for index, example in enumerate(examples):
         key = example.answer if sources[example.source].balanced else ()
         groups[example.source].setdefault(key, []).append(index)
-    return Mixture(
-        shares=tuple(s.share if s.align or not align else 0.0 for s in sources),
-        members=tuple(tuple(tuple(g) for g in found.values()) for found in groups),
-    )
+    return Mixture(tuple(shares), tuple(tuple(tuple(g) for g in found.values()) for found in groups))
 
 
 def projector_input(recipe: Recipe, states: Sequence[Tensor], step: str) -> list[Tensor]:

@@ -18,7 +18,8 @@ class DataSource(_Frozen):
     """Training clips that are asked and answered as a task's test clips are.
 
     task: name of the task whose prompt and target are used; path: JSONL below the training data folder;
-    share: relative weight in the mixture; align: whether the alignment stage uses it too;
+    share: relative weight in the mixture; align: whether the alignment stage uses it too; extend: relative
+    weight in the extension stage, none by default;
     balanced: draw every different answer equally often, for label sets with rare labels.
     """
 
@@ -26,11 +27,16 @@ class DataSource(_Frozen):
     path: str
     share: float = Field(1.0, gt=0)
     align: bool = True
+    extend: float = Field(0.0, ge=0)
     balanced: bool = False
 
 
 class AlignStage(_Frozen):
-    """CTC to the LLM's token embeddings: the projector learns to speak the LLM's vocabulary."""
+    """CTC to the LLM's token embeddings: the projector learns to speak the LLM's vocabulary.
+
+    First on speech alone; then, in a few epochs more, it learns to name what else is to be heard: a
+    projector step costs a hundredth of one through the LLM.
+    """
 
     steps: int = Field(1500, ge=0)
     batch_size: int = Field(32, gt=0)
@@ -60,6 +66,7 @@ class Recipe(_Frozen):
     balance_weight: float = Field(0.01, ge=0)
     data: tuple[DataSource, ...] = Field(min_length=1)
     align: AlignStage = AlignStage()
+    extend: AlignStage = AlignStage(steps=0)
     tune: TuneStage = TuneStage()
     dropped_frames: float = Field(0.0, ge=0, lt=1)
     warmup: float = Field(0.1, ge=0, le=1)
@@ -70,9 +77,14 @@ class Recipe(_Frozen):
     @property
     def aligned_by(self) -> str:
         """What decides the alignment stage: other tuning settings can go on from the same alignment."""
-        sources = tuple(s for s in self.data if s.align)
+        sources = tuple(s.model_copy(update={"extend": 0.0}) for s in self.data if s.align)
         part = self.model_copy(update={"data": sources})
-        return part.model_dump_json(exclude={"name", "lora", "tune", "save_every"})
+        return part.model_dump_json(exclude={"name", "lora", "extend", "tune", "save_every"})
+
+    @property
+    def extended_by(self) -> str:
+        """What decides the extension stage."""
+        return self.model_dump_json(exclude={"name", "lora", "tune", "save_every"})
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from model_adapters.audio_llm.checkpoint import write_weights
 from model_adapters.audio_llm.loading import pick_device
 from model_adapters.audio_llm.projector import Projector
 from model_adapters.audio_llm.prompt import CHATML
-from model_adapters.audio_llm.training.align import CtcHead, align_stage
+from model_adapters.audio_llm.training.align import CtcHead, align_stage, extend_stage
 from model_adapters.audio_llm.training.data import Example, read_examples
 from model_adapters.audio_llm.training.features import cached_states
 from model_adapters.audio_llm.training.loop import run_stage
@@ -40,13 +40,22 @@ def train(recipe: Recipe, output: Path, *, data: Path, device: str, say: Callabl
     states = _states(examples, backbone, dtype, place, say)
     torch.manual_seed(recipe.seed)
     projector = Projector(recipe.projector, llm.embedding_norm(model)).to(place)
-    vocabulary = sorted({t for e in examples if recipe.data[e.source].align for t in e.spoken})
-    head = CtcHead(vocabulary, model.get_input_embeddings().weight.detach().cpu()).to(place)
+    speech = [e for e in examples if recipe.data[e.source].align]
+    head = _head(speech, model).to(place)
     run_stage(align_stage(recipe, examples, states, projector, head), recipe, output, say)
+    named = [e for e in examples if recipe.data[e.source].extend]
+    wider = _head([*speech, *named], model).to(place)
+    wider.load_state_dict(head.state_dict())
+    run_stage(extend_stage(recipe, examples, states, projector, wider), recipe, output, say)
     add_lora(model, recipe.lora, recipe.seed)
     run_stage(tune_stage(recipe, examples, states, projector, model), recipe, output, say)
     write_weights(output / f"{recipe.name}.safetensors", projector.state_dict(), lora_state(model))
     return _write_card(recipe, output, len(examples))
+
+
+def _head(examples: Sequence[Example], model: torch.nn.Module) -> CtcHead:
+    embeddings: torch.nn.Embedding = model.get_input_embeddings()  # type: ignore[operator]
+    return CtcHead(sorted({t for e in examples for t in e.spoken}), embeddings.weight.detach().cpu())
 
 
 def _states(

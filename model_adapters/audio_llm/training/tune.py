@@ -73,7 +73,7 @@ def tune_stage(
 ) -> Stage:
     """Batches mix the tasks by the sources' shares. states: of every example, those of its audios."""
     settings = recipe.tune
-    batches = mixture(recipe.data, examples, align=False)
+    batches = mixture(recipe.data, examples, [source.share for source in recipe.data])
     absent: dict[str, float | None] = dict.fromkeys(
         [
             *(f"loss_{task}" for task in sorted({e.task for e in examples})),
