@@ -22,8 +22,8 @@ def flops(config: ProjectorConfig) -> int:
     """Operations of the matrix products for one token, a multiplication and an addition being two.
 
     linear: 2 d l; dense: 2 d h + 2 h l; MoE with k of E experts and s shared ones:
-    2 d E + (k + s)(2 d e + 2 e m) + 2 m l. Norms, activations and sorting are left out, as they are by
-    `torch.utils.flop_counter`.
+    2 d E + (k + s)(2 d e + 2 e m) + 2 E m + 2 m l, of which 2 E m mixes the experts' biases. Norms,
+    activations and sorting are left out, as they are by `torch.utils.flop_counter`.
     """
     d, out = config.input_width, config.llm_width
     if config.kind == "linear":
@@ -32,7 +32,8 @@ def flops(config: ProjectorConfig) -> int:
         return 2 * config.hidden_width * (d + out)
     expert = 2 * config.expert_width * (d + config.moe_width)
     used = config.top_k + config.num_shared_experts
-    return 2 * d * config.num_experts + used * expert + 2 * config.moe_width * out
+    mixing = 2 * config.num_experts * (d + config.moe_width)
+    return mixing + used * expert + 2 * config.moe_width * out
 
 
 def projector_cost(config: ProjectorConfig) -> ProjectorCost:

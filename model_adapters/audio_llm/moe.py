@@ -71,8 +71,11 @@ class Experts(nn.Module):
 
     def one(self, index: int, x: Tensor) -> Tensor:
         """Expert `index` on its tokens: [n, d] -> [n, m]."""
-        hidden = nn.functional.silu(torch.addmm(self.up_bias[index], x, self.up[index]))
-        return torch.addmm(self.down_bias[index], hidden, self.down[index])
+        return torch.addmm(self.down_bias[index], self.hidden(index, x), self.down[index])
+
+    def hidden(self, index: int, x: Tensor) -> Tensor:
+        """Its hidden layer: [n, d] -> [n, e]."""
+        return nn.functional.silu(torch.addmm(self.up_bias[index], x, self.up[index]))
 
 
 class MoECore(nn.Module):
@@ -104,14 +107,20 @@ class MoECore(nn.Module):
     def mixed(self, x: Tensor, routing: Routing) -> Tensor:
         """The gated sum of the routed experts, [tokens, m].
 
-        Tokens are sorted by expert, so that each expert is one matrix product over a contiguous slice.
+        Slots are sorted by expert, so that each expert is one matrix product over the tokens that chose it,
+        gathered when their turn comes: all at once they are top_k times the input, and copying that costs
+        more than the products. Gates are applied to the narrow hidden layer; the second layer is linear, so
+        its biases can be mixed first.
         """
         slots = routing.experts.flatten()
         order = slots.argsort(stable=True)
-        token = order // routing.experts.shape[1]
-        counts = torch.bincount(slots, minlength=self.router.out_features).tolist()
-        parts = torch.split(x[token], counts)
-        outputs = torch.cat([self.experts.one(e, part) for e, part in enumerate(parts)])
-        gates = routing.gates.flatten()[order].to(outputs.dtype)
-        empty = outputs.new_zeros(x.shape[0], outputs.shape[1])
-        return empty.index_add(0, token, outputs * gates[:, None])
+        tokens = (order // routing.experts.shape[1]).split(
+            torch.bincount(slots, minlength=self.router.out_features).tolist()
+        )
+        gates = routing.gates.new_zeros(routing.logits.shape).scatter(1, routing.experts, routing.gates)
+        gates = gates.to(x.dtype)
+        mixed = gates @ self.experts.down_bias
+        for expert, chosen in enumerate(tokens):
+            hidden = self.experts.hidden(expert, x.index_select(0, chosen)) * gates[chosen, expert, None]
+            mixed.index_add_(0, chosen, hidden @ self.experts.down[expert])
+        return mixed
