@@ -105,12 +105,14 @@ def resolve_model(name: str) -> Card:
 
 
 def _unwritten(name: str) -> Card:
-    """The card of `LOADER:NAME`. What cannot stand in a name becomes `-`; relative paths start here."""
+    """The card of `LOADER:NAME`. A file or folder is called by its last part; relative paths start here."""
     loader, _, model = name.partition(":")
     if loader not in _names(LOADERS):
         raise ValueError(f"--model {name}: {unknown('loader', loader, _names(LOADERS))}")
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "--", model.rstrip("/")).lstrip("._-")
-    if not safe:
+    place = Path(model).expanduser()
+    local = model.startswith((".", "/", "~")) or place.exists()
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "--", place.resolve().name if local else model).lstrip("._-")
+    if not model or not safe:
         raise ValueError(f"--model {name}: there is no model after {loader}:")
     return Card(check_name(safe), loader, {"model": model}, Path(name))
 

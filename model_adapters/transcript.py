@@ -86,9 +86,9 @@ class TranscriptLLM:
             return [
                 _named(one.request, weighed) for one, weighed in zip(batch, self._weighed(batch), strict=True)
             ]
-        settings = batch[0].request.settings
+        asked = [prepared.request.settings for prepared in batch]
         prompts = [self._embedded(prompt) for prompt in self._prompts(batch)]
-        return answers.generated(self._llm, self._tokenizer, prompts, settings, self._stop_tokens)
+        return answers.generated(self._llm, self._tokenizer, prompts, asked, self._stop_tokens)
 
     def score_choices(self, batch: Sequence[Prepared]) -> list[Response]:
         """What is summed up in `choice_logprobs` is a difference of log-likelihoods: see the module."""

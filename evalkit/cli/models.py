@@ -69,7 +69,9 @@ def fetch_models(
     from evalkit.metrics import embeddings
     from evalkit.model import LoadOptions
 
-    cards = [resolve_model(name) for name in names] if names else find_cards()
+    # Checkpoints of others, gigabytes each, are fetched by name only.
+    here = [card for card in find_cards() if "model" not in card.config]
+    cards = [resolve_model(name) for name in names] if names else here
     if not cards:
         raise ValueError("no model has a card, so there is nothing to fetch; reinstall evalkit")
     options = LoadOptions(backbone=backbone)

@@ -7,10 +7,10 @@ import json
 from collections.abc import Sequence
 
 from evalkit.model import Card, LoadOptions, ModelInfo, Prepared, Request, Response
+from model_adapters.letters import LETTER_REQUEST
 from model_adapters.openai_api.client import Call, Client, Failure
 from model_adapters.openai_api.config import ServerConfig, find_key, read_config
 from model_adapters.openai_api.questions import (
-    LETTER_REQUEST,
     chat_call,
     chat_response,
     transcription_calls,

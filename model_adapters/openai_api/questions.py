@@ -5,16 +5,15 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from string import ascii_uppercase
 from typing import Any
 
 from evalkit.model import Audio, AudioSlot, FinishReason, Message, Request, Response
+from model_adapters.letters import lettered
 from model_adapters.openai_api.client import Call
 from model_adapters.openai_api.config import ServerConfig
 from model_adapters.stops import until
 
 CHAT, TRANSCRIPTIONS = "/chat/completions", "/audio/transcriptions"
-LETTER_REQUEST = "Answer with the letter of the right option only."
 # More stop strings than this are refused by OpenAI; the others are looked for in the answer.
 SENT_STOPS = 4
 
@@ -59,14 +58,6 @@ def transcription_calls(request: Request, config: ServerConfig) -> tuple[Call, .
     if language:
         form["language"] = language
     return tuple(Call(TRANSCRIPTIONS, form=form, wav=wav(audio)) for audio in request.audios)
-
-
-def lettered(choices: Sequence[str]) -> str:
-    """The choices, one a line, each with its letter, and the request for a letter."""
-    if len(choices) > len(ascii_uppercase):
-        raise ValueError(f"{len(choices)} choices cannot be offered by letters: there are 26")
-    lines = [f"{letter}. {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False)]
-    return "\n".join(["", *lines, LETTER_REQUEST])
 
 
 def wav(audio: Audio) -> bytes:

@@ -1,0 +1,187 @@
+"""One adapter for every chat model whose processor takes audio in `apply_chat_template`.
+
+Processors differ in what they call their inputs, and some ignore audio that comes under a name they do not
+know. So audio is given inside the conversation, where all look for it, and an input that holds nothing of
+it is refused.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evalkit.model import Audio, Message, ModelInfo, Prepared, Request, Response
+from model_adapters.stops import until
+
+Conversation = list[dict[str, Any]]
+Inputs = Mapping[str, Tensor]
+FEATURES_PER_SECOND = 12.5
+CHARACTERS_PER_TOKEN = 4
+# Inputs of the text, which grow with the tokens.
+PER_TOKEN = {"attention_mask": 1, "token_type_ids": 0, "mm_token_type_ids": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    conversation: Conversation
+    choices: tuple[tuple[int, ...], ...]
+
+
+class ChatModel:
+    """Greedy or sampled text, and choices by their log-likelihood after the prompt."""
+
+    def __init__(self, model: Any, processor: Any, info: ModelInfo, *, batched: bool = True) -> None:
+        """`batched`: False runs one sample at a time, for classes whose batches differ from singles."""
+        self.info = info
+        self._model = model
+        self._processor = processor
+        self._tokenizer = processor.tokenizer
+        self._rate = int(_audio_part(processor).sampling_rate)
+        self._batched = batched
+        self._keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
+        self._processing = threading.Lock()
+
+    def prepare(self, request: Request) -> Prepared:
+        for audio in request.audios:
+            self._check(audio)
+        conversation = [_turn(message, request.audios) for message in request.messages]
+        choices = tuple(self._tokens(choice) for choice in request.choices)
+        length = sum(audio.seconds for audio in request.audios) * FEATURES_PER_SECOND
+        length += sum(len(part) for turn in conversation for part in _texts(turn)) / CHARACTERS_PER_TOKEN
+        return Prepared(request, Asked(conversation, choices), 1 + round(length))
+
+    def generate(self, batch: Sequence[Prepared]) -> list[Response]:
+        # Each sample is drawn by its own seed, whatever else is in the batch.
+        alone = not self._batched or batch[0].request.settings.do_sample
+        if alone and len(batch) > 1:
+            return [self._generated([one])[0] for one in batch]
+        return self._generated(batch)
+
+    @torch.inference_mode()
+    def score_choices(self, batch: Sequence[Prepared]) -> list[Response]:
+        return [self._weighed(prepared) for prepared in batch]
+
+    @torch.inference_mode()
+    def _generated(self, batch: Sequence[Prepared]) -> list[Response]:
+        settings = batch[0].request.settings
+        inputs = self.inputs([prepared.payload.conversation for prepared in batch])
+        sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        if settings.do_sample:
+            torch.manual_seed(settings.seed)
+            sampling = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p}
+        rows = self._model.generate(**inputs, max_new_tokens=settings.max_new_tokens, **sampling)
+        prompt = inputs["input_ids"].shape[1]
+        lengths = inputs["attention_mask"].sum(-1).tolist()
+        return [
+            self._response(prepared.request, row, length)
+            for prepared, row, length in zip(batch, rows[:, prompt:].tolist(), lengths, strict=True)
+        ]
+
+    def _response(self, request: Request, row: list[int], prompt: int) -> Response:
+        ends = self._stop_tokens()
+        end = next((place for place, token in enumerate(row) if token in ends), len(row))
+        text = self._tokenizer.decode(row[:end], skip_special_tokens=True)
+        text, stopped = until(text, request.settings.stop)
+        cut = end >= request.settings.max_new_tokens and not stopped
+        return Response(
+            text, finish_reason="length" if cut else "stop", input_tokens=prompt, output_tokens=end
+        )
+
+    def _weighed(self, prepared: Prepared) -> Response:
+        """log p(choice | prompt), nats, summed over the choice's tokens.
+
+        The prompt stands once for each choice, so that no padding comes before it.
+        """
+        asked: Asked = prepared.payload
+        inputs = dict(self.inputs([asked.conversation] * len(asked.choices)))
+        prompt = inputs["input_ids"].shape[1]
+        longest = max(map(len, asked.choices))
+        continuation = inputs["input_ids"].new_zeros(len(asked.choices), longest)
+        present = torch.zeros_like(continuation)
+        for row, choice in enumerate(asked.choices):
+            continuation[row, : len(choice)] = torch.tensor(choice)
+            present[row, : len(choice)] = 1
+        inputs["input_ids"] = torch.cat([inputs["input_ids"], continuation], 1)
+        for name in PER_TOKEN.keys() & inputs.keys():
+            inputs[name] = torch.cat([inputs[name], present * PER_TOKEN[name]], 1)
+        # The last logits, since some models make more of them than there are input tokens.
+        keep = {"logits_to_keep": longest + 1} if self._keeps else {}
+        logits = self._model(**inputs, **keep).logits[:, -(longest + 1) : -1].float()
+        chosen = logits.log_softmax(-1).gather(2, continuation[:, :, None])[:, :, 0]
+        return Response(
+            choice_logprobs=tuple((chosen * present).sum(1).tolist()),
+            choice_tokens=tuple(map(len, asked.choices)),
+            finish_reason="choices",
+            input_tokens=prompt,
+        )
+
+    def inputs(self, conversations: Sequence[Conversation]) -> Inputs:
+        """What the model's forward pass takes, padded on the left. ValueError if audio is lost on the way."""
+        # Processors keep state between calls.
+        with self._processing:
+            made = self._processor.apply_chat_template(
+                list(conversations),
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=True,
+                return_tensors="pt",
+                processor_kwargs={"text_kwargs": {"padding": True, "padding_side": "left"}},
+            )
+        heard = any(
+            part["type"] == "audio" for one in conversations for turn in one for part in turn["content"]
+        )
+        if heard and not any("feature" in name or "audio" in name for name in made):
+            raise ValueError(f"{type(self._processor).__name__} made nothing of the audio: {sorted(made)}")
+        device, dtype = self._model.device, self._model.dtype
+        return {
+            name: value.to(device, dtype if value.is_floating_point() else value.dtype)
+            for name, value in made.items()
+            if isinstance(value, Tensor)
+        }
+
+    def _check(self, audio: Audio) -> None:
+        if audio.rate != self._rate:
+            raise ValueError(f"audio of {audio.rate} Hz; this model takes {self._rate} Hz")
+        if not len(audio.samples) or not np.isfinite(audio.samples).all():
+            raise ValueError("audio with no samples, or with NaN or infinite ones")
+
+    def _tokens(self, text: str) -> tuple[int, ...]:
+        tokens = tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
+        if not tokens:
+            raise ValueError(f"the choice {text!r} has no tokens, so no likelihood")
+        return tokens
+
+    def _stop_tokens(self) -> set[int]:
+        configured = self._model.generation_config.eos_token_id
+        many = configured if isinstance(configured, list) else [configured]
+        return {token for token in (*many, self._tokenizer.eos_token_id) if token is not None}
+
+
+def _turn(message: Message, audios: Sequence[Audio]) -> dict[str, Any]:
+    content = [
+        {"type": "text", "text": part}
+        if isinstance(part, str)
+        else {"type": "audio", "audio": audios[part.index].samples}
+        for part in message.content
+    ]
+    return {"role": message.role, "content": content}
+
+
+def _texts(turn: Mapping[str, Any]) -> list[str]:
+    return [part["text"] for part in turn["content"] if part["type"] == "text"]
+
+
+def _audio_part(processor: Any) -> Any:
+    """The feature extractor, by either of the names that processors give it."""
+    for name in ("feature_extractor", "audio_processor"):
+        part = getattr(processor, name, None)
+        if part is not None:
+            return part
+    raise ValueError(f"{type(processor).__name__} takes no audio")

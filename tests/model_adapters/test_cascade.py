@@ -1,0 +1,71 @@
+"""Recogniser, then LLM: the mini pair, real weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evalkit.cards import load_model, model_info, resolve_model
+from evalkit.model import Audio, AudioSlot, Card, GenerationSettings, LoadOptions, Message, Request
+from model_adapters.backbone import Backbone
+
+CPU = LoadOptions(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def model(backbone: Backbone) -> Any:
+    return load_model(resolve_model("cascade_mini"), CPU)
+
+
+@pytest.fixture(scope="module")
+def heard(model: Any, clips: Any) -> Any:
+    """The request about the first clip, prepared: "Agent logged off."."""
+    audio = Audio(np.asarray(clips(1)[0], dtype=np.float32), 16_000, "0")
+    content = (AudioSlot(0), "Repeat the transcript.")
+    settings = GenerationSettings(max_new_tokens=8)
+    return Request("s", (Message("user", content),), (audio,), settings=settings)
+
+
+def test_the_llm_reads_what_the_recogniser_heard(
+    model: Any, heard: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    whole = model._tokenizer.apply_chat_template
+
+    def noting(chat: Any, **kwargs: Any) -> Any:
+        read.append(chat[-1]["content"])
+        return whole(chat, **kwargs)
+
+    monkeypatch.setattr(model._tokenizer, "apply_chat_template", noting)
+    (response,) = model.generate([model.prepare(heard)])
+    assert read == ['Transcript of the recording: "Agent logged off."\nRepeat the transcript.']
+    assert "agent" in str(response.text).lower()
+    assert response.output_tokens <= 8
+
+
+def test_choices_are_weighed_by_the_llm(model: Any, heard: Request) -> None:
+    choices = ("Agent logged off.", "Purple elephants sing.")
+    (response,) = model.score_choices([model.prepare(replace(heard, choices=choices))])
+    likely, odd = response.choice_logprobs
+    assert 0 > likely > odd
+
+
+def test_its_identity_covers_both_halves(backbone: Backbone, tmp_path: Path) -> None:
+    card = resolve_model("cascade_mini")
+    own = model_info(card, CPU)
+    assert own is not None
+    (tmp_path / "llm").symlink_to(backbone.llm)
+    other = model_info(replace(card, config={"asr": "backbone", "llm": str(tmp_path / "llm")}), CPU)
+    assert other is not None
+    assert own.fingerprint != other.fingerprint
+    assert own.parameters == other.parameters
+    assert str(tmp_path) not in repr(other)
+
+
+def test_a_card_without_both_halves_is_refused() -> None:
+    with pytest.raises(ValueError, match="its config needs `asr` and `llm`"):
+        model_info(Card("c", "cascade", {"asr": "backbone"}, Path("c.yaml")), CPU)
