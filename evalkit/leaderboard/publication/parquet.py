@@ -16,6 +16,9 @@ from evalkit.scoring.score import predict
 _GROUP = 50_000
 """Rows that are gathered before they are written together: small groups take more space."""
 
+_SHOWN = 10
+"""Rows that are named where many differ."""
+
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _TYPES = {
     **dict.fromkeys(("model", "audio", "task", "generation", "id", "request", "cluster"), "string"),
@@ -89,7 +92,11 @@ def rows(run: StoredRun) -> list[dict[str, Any]]:
 
 
 def differing_rows(path: Path, runs: Sequence[StoredRun]) -> Iterator[str]:
-    """Which rows of the file are not what the journals say, in words. ValueError for no Parquet file."""
+    """Which rows of the file are not what the journals say, in words, the first few by name.
+
+    Rows are found by what they answer, so that one line less does not set all others against their neighbours.
+    ValueError for no Parquet file.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -100,11 +107,32 @@ def differing_rows(path: Path, runs: Sequence[StoredRun]) -> Iterator[str]:
     due = [row for run in runs for row in rows(run)]
     if table.num_rows != len(due):
         yield f"has {table.num_rows} rows, the journals have {len(due)}"
-    for stored, again in zip(table.to_pylist(), due, strict=False):
-        wrong = [name for name in _TYPES if not _same(stored[name], again[name])]
+    found = list(_differences(table.to_pylist(), due))
+    yield from found[:_SHOWN]
+    if len(found) > _SHOWN:
+        yield f"and {len(found) - _SHOWN} more rows"
+
+
+def _differences(stored: Sequence[dict[str, Any]], due: Sequence[dict[str, Any]]) -> Iterator[str]:
+    held = {_key(row): row for row in stored}
+    known = {_key(row) for row in due}
+    for again in due:
+        row = held.get(_key(again))
+        if row is None:
+            yield f"{_where(again)} is missing"
+            continue
+        wrong = [name for name in _TYPES if not _same(row[name], again[name])]
         if wrong:
-            where = f"{again['model']}, {again['task']}, sample {again['id']!r}"
-            yield f"{where}: {', '.join(wrong)} differ from the journal"
+            yield f"{_where(again)}: {', '.join(wrong)} differ from the journal"
+    yield from (f"{_where(row)} is in no journal" for row in stored if _key(row) not in known)
+
+
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("model", "audio", "task", "generation", "id", "repeat"))
+
+
+def _where(row: dict[str, Any]) -> str:
+    return f"{row['model']}, {row['task']}, sample {row['id']!r}"
 
 
 def _schema() -> Any:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evalkit.leaderboard.cost import count_text
+from evalkit.leaderboard.cost import count_text, memory_text
 from evalkit.leaderboard.page import render_page
 from evalkit.leaderboard.report.answers import StoredAnswers
 from evalkit.leaderboard.report.audio import AudioFinder
 from evalkit.leaderboard.report.breakdown import confusion, slicings, status_counts
 from evalkit.leaderboard.report.samples import shown_samples
-from evalkit.leaderboard.values import interval_text, metric_label, metric_name, value_text
+from evalkit.leaderboard.values import (
+    BOUNDS,
+    bounds_text,
+    interval_text,
+    metric_label,
+    metric_name,
+    value_text,
+)
 from evalkit.results import MetricValue
 from evalkit.scoring import ScoringSpec, measure
 from evalkit.scoring.score import predict
@@ -78,9 +85,9 @@ def _order(metrics: Mapping[str, MetricValue], spec: ScoringSpec) -> list[str]:
     return [key for key in listed if key in metrics]
 
 
-def _metric(key: str, value: MetricValue) -> tuple[str, str, str]:
+def _metric(key: str, value: MetricValue) -> tuple[str, str, str, str]:
     label = metric_label(key, value.higher_is_better)
-    return label, value_text(key, value.value), interval_text(key, value)
+    return label, value_text(key, value.value), interval_text(key, value), bounds_text(key, value)
 
 
 def _ways(metrics: Mapping[str, MetricValue]) -> list[str]:
@@ -91,9 +98,10 @@ def _ways(metrics: Mapping[str, MetricValue]) -> list[str]:
         how = "; ".join(part for part in (value.method + over if value.method else "", value.note) if part)
         if how:
             ways.setdefault(how, []).append(metric_name(key))
+    bounds = [BOUNDS] if any(value.worst is not None for value in metrics.values()) else []
     if len(ways) == 1:
-        return [f"Intervals: {how}." for how in ways]
-    return [f"Interval of {', '.join(names)}: {how}." for how, names in ways.items()]
+        return [*(f"Intervals: {how}." for how in ways), *bounds]
+    return [*(f"Interval of {', '.join(names)}: {how}." for how, names in ways.items()), *bounds]
 
 
 def _facts(answers: StoredAnswers) -> list[tuple[str, str]]:
@@ -104,6 +112,9 @@ def _facts(answers: StoredAnswers) -> list[tuple[str, str]]:
         ("Audio", f"{seconds / 60:.1f} min, {run.audio}"),
         ("Wall time", f"{made.wall_seconds:.0f} s" if made.wall_seconds else ""),
         ("Parameters", _sizes(made.parameters, made.active_parameters)),
+        ("Backbone", made.backbone if made.backbone != "mini" else ""),
+        ("Model arguments", ", ".join(f"{name}={text}" for name, text in made.model_args.items())),
+        ("Peak memory", memory_text(made.peak_memory) if made.peak_memory else ""),
         ("Device", " ".join(part for part in (made.device_name or made.device, made.dtype) if part)),
         ("Prompt", str(run.task.get("doc_to_text", ""))),
         ("Seed", str(made.seed)),
