@@ -84,6 +84,15 @@ def tunes_apart(all_rows: Manifests) -> Iterator[str]:
         yield from (f"music_qa: {name} is in test and in training" for name in sorted(test & train))
 
 
+def takes_apart(all_rows: Manifests) -> Iterator[str]:
+    """No take group of a test caption, alone or in a mixture, in the training captions."""
+    test, train = (
+        {take for row in all_rows.get(("captions", split), []) for take in row["group"].split("+")}
+        for split in ("test", "train")
+    )
+    yield from (f"captions: the takes {take} are in test and in training" for take in sorted(test & train))
+
+
 def sources_apart(all_rows: Manifests) -> Iterator[str]:
     """No source file, by content, in the test of one task and the training of any."""
     test, train = (
@@ -122,7 +131,7 @@ def clips_match(all_rows: Manifests) -> Iterator[str]:
         if split != "test":
             continue
         folder = TEST_DATA / task
-        listed = {folder / a for r in read_jsonl(folder / "test.jsonl") for a in _audios(r)}
+        listed = {folder / a for r in read_jsonl(folder / "test.jsonl") for a in audios(r)}
         if {p.stem for p in listed} != {r["id"] for r in rows}:
             yield f"{task}: test.jsonl and the manifest name different clips"
         present = set((folder / "audio").glob("*.opus"))
@@ -137,7 +146,8 @@ def _sources(row: Row) -> list[Row]:
     return row.get("sources") or [row]
 
 
-def _audios(row: Row) -> list[str]:
+def audios(row: Row) -> list[str]:
+    """Paths of a row's clips, below its data folder."""
     audio = row["audio"]
     return [audio] if isinstance(audio, str) else list(audio)
 
@@ -156,6 +166,7 @@ CHECKS: tuple[Callable[[Manifests], Iterator[str]], ...] = (
     phrases_apart,
     texts_apart,
     tunes_apart,
+    takes_apart,
     sources_apart,
     classes_complete,
     licences_present,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,17 +45,33 @@ def correlation(a: Wave, b: Wave) -> float:
 
 def same_pairs(waves: Sequence[Wave]) -> list[tuple[int, int, float]]:
     """(i, j, correlation) of every pair that holds one recording."""
-    trimmed = [_trim(x) for x in waves]
     sketches = np.stack([sketch(x) for x in waves])
     close = np.argwhere(np.triu(sketches @ sketches.T, 1) >= SKETCH_NEAR)
-    pairs = []
-    for i, j in close:
-        ratio = len(trimmed[i]) / len(trimmed[j])
-        if 0.7 <= ratio <= 1 / 0.7:
-            c = correlation(trimmed[i], trimmed[j])
-            if c >= SAME:
-                pairs.append((int(i), int(j), round(c, 3)))
-    return pairs
+    found = [(int(i), int(j), _same(waves[i], waves[j])) for i, j in close]
+    return [pair for pair in found if pair[2]]
+
+
+def same_across(
+    first: Sequence[Path], second: Sequence[Path], load: Callable[[Path], Wave]
+) -> Iterator[tuple[Path, Path, float]]:
+    """(one of `first`, one of `second`, correlation) of every pair that holds one recording.
+
+    Clips are loaded for their sketch and again if they are close, so that they need not fit into memory.
+    """
+    sketches = [np.stack([sketch(load(path)) for path in paths]) for paths in (first, second)]
+    for i, j in np.argwhere(sketches[0] @ sketches[1].T >= SKETCH_NEAR):
+        c = _same(load(first[i]), load(second[j]))
+        if c:
+            yield first[i], second[j], c
+
+
+def _same(a: Wave, b: Wave) -> float:
+    """The correlation of two clips that hold one recording; 0 if they do not."""
+    a, b = _trim(a), _trim(b)
+    if not 0.7 <= len(a) / len(b) <= 1 / 0.7:
+        return 0.0
+    c = correlation(a, b)
+    return round(c, 3) if c >= SAME else 0.0
 
 
 assert RATE == 16_000  # FRAME and HOP are 25 and 10 ms at this rate
