@@ -18,6 +18,7 @@ from evalkit.cli import (
     diagnose,
     doctor,
     leaderboard,
+    merge,
     models,
     publish,
     report,
@@ -45,6 +46,7 @@ app.command("score")(score.score)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("compare")(compare.compare)
 app.command("rescore")(rescore.rescore)
+app.command("merge")(merge.merge)
 app.command("verify")(verify.verify)
 app.command("publish")(publish.publish)
 app.command("report")(report.report)

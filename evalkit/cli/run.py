@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+import os
 import shlex
 import sys
 from collections import Counter
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from evalkit.cli.audio_check import AudioChecks
+from evalkit.cli.places import find_places, show_shard
 from evalkit.cli.progress import show_progress
 from evalkit.cli.results_table import show_results
 from evalkit.cli.tasks import AllowCode, IncludePath
@@ -85,8 +86,10 @@ def run(
     from evalkit.cards import resolve_model
     from evalkit.model import LoadOptions
     from evalkit.runner import RunSettings
+    from evalkit.runner.shards import shard_of
 
-    places = _places(device, devices, workers)
+    shard = shard_of(os.environ)
+    places = find_places(device, devices, workers, shard)
     chosen = _resolve_tasks(tasks, include_path or [], allow_code)
     cards = [resolve_model(name) for name in _names("--model", model)]
     if base_url and not any(card.loader == SERVED for card in cards):
@@ -97,6 +100,8 @@ def run(
     settings = RunSettings(
         output, limit, _batch_size(batch_size), audio, seed, fresh, max_failures, max_seconds, options
     )
+    if shard is not None:
+        settings = replace(settings, output=shard.folder(output), shard=shard)
     done: list[Evaluation] = []
     try:
         _run_all(
@@ -152,7 +157,7 @@ def _run_model(
     `done`."""
     from evalkit.cards import load_model, model_info
     from evalkit.evaluation import evaluate
-    from evalkit.runner import LazyModel
+    from evalkit.runner import LazyModel, run_task
 
     def load(place: str) -> Model:
         where = f" on {place}" if len(places) > 1 else ""
@@ -162,7 +167,11 @@ def _run_model(
     first, *others = (partial(load, place) for place in places)
     model = LazyModel(first, model_info(card, options), others)
     for task in tasks:
-        done.append(evaluate(model, task, settings, show_progress(f"{card.name} on {task.name}")))
+        progress = show_progress(f"{card.name} on {task.name}")
+        if settings.shard is not None:
+            show_shard(run_task(model, task, settings, progress), settings.shard)
+            continue
+        done.append(evaluate(model, task, settings, progress))
         if checks is not None:
             checks.check(model, task)
 
@@ -211,20 +220,6 @@ def _resolve_tasks(spec: str, include_path: list[Path], allow_code: bool) -> lis
     for task in tasks:
         ScoringSpec.from_task(task).fetch()
     return tasks
-
-
-def _places(device: str, devices: str, workers: int) -> list[str]:
-    """The device of every replica."""
-    if devices and (device != "auto" or workers > 1):
-        raise ValueError("--devices says where the replicas are; leave out --device and --workers")
-    places = _names("--devices", devices) if devices else [device]
-    for place in places:
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", place):
-            option = "--devices" if devices else "--device"
-            raise ValueError(f"{option} {place}: expected auto, cpu, cuda or cuda:N")
-    if workers > 1 and device not in ("auto", "cpu"):
-        raise ValueError(f"--workers are replicas on the CPU; for {device} name several --devices")
-    return places if devices else ["cpu"] * workers if workers > 1 else [device]
 
 
 def _names(option: str, text: str) -> list[str]:

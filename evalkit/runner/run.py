@@ -26,6 +26,7 @@ from evalkit.runner.plan import budget_for, plan_batches
 from evalkit.runner.progress import Progress, Silent
 from evalkit.runner.replicas import engine_for
 from evalkit.runner.resume import earlier_run, resume
+from evalkit.runner.shards import Shard
 from evalkit.runner.usage import peak_memory, projector_flops, start_peak
 from evalkit.tasks import hints_of, prompt_facts, settings_facts
 from evalkit.tasks.schema import Sample, Task
@@ -36,7 +37,7 @@ class RunSettings:
     """How to run. output: the folder of all runs; limit: only the first so many samples;
     max_failures: the share of answers that may be errors before the run counts as failed;
     max_seconds: how long an answer may take before it becomes an error; options: what the model was loaded
-    with, for the record.
+    with, for the record; shard: the part of the work that is this process's.
     """
 
     output: Path
@@ -48,6 +49,7 @@ class RunSettings:
     max_failures: float = 0.05
     max_seconds: float = 600.0
     options: LoadOptions = field(default_factory=LoadOptions)
+    shard: Shard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,8 @@ def run_task(
     conclude: Conclude | None = None,
 ) -> TaskRun:
     """Answer every sample that the journal does not hold yet. A `LazyModel` is asked for nothing but its
-    info when nothing is left to do. conclude: called with the complete run while its folder is still held, so
-    that what it writes there belongs to this journal and no other.
+    info when nothing is left to do. conclude: called with the complete run (not for a shard) while its folder
+    is still held, so that what it writes there belongs to this journal and no other.
 
     Raises ValueError for settings or data that cannot be run, DataChangedError when the journal was made
     from other data, RunLockedError when another process works in the folder, OSError when the journal
@@ -98,7 +100,8 @@ def run_task(
         kept, writer = resume(folder / JOURNAL_NAME, items)
         with closing(writer):
             earlier = earlier_run(folder, run)
-            todo = _left(_plan(items, settings, model.info), kept)
+            plan = _plan(items, settings, model.info)
+            todo = _left(plan, kept)
             run = _continued(run, earlier, model.info, settings, work_left=bool(todo))
             if todo:
                 (folder / RESULT_NAME).unlink(missing_ok=True)
@@ -109,7 +112,7 @@ def run_task(
                 run = _with(run, projector_flops=projector_flops(models[0]))
             write_run(folder, run)
             progress = progress or Silent()
-            progress.start(len(items), len(kept))
+            progress.start(sum(map(len, plan)), len(kept))
             try:
                 made = _answer(engine, todo, writer, progress) if engine and todo else []
             except KeyboardInterrupt:
@@ -121,7 +124,7 @@ def run_task(
                 run = _spent(run, began, model.info.device)
                 write_run(folder, run)
         done = _task_run(folder, run, settings, [*kept, *made], resumed=len(kept), began=began)
-        if conclude is not None:
+        if conclude is not None and settings.shard is None:
             conclude(done)
     return done
 
@@ -225,6 +228,8 @@ def _plan(items: Sequence[WorkItem], settings: RunSettings, info: ModelInfo) -> 
     # Across samples and repeats: what hears the same is answered together.
     groups = [item.contents or None for item in items]
     plan = plan_batches([item.length for item in items], budget, groups)
+    if settings.shard is not None:
+        plan = plan[settings.shard.rank :: settings.shard.world]
     return [tuple(items[place] for place in batch) for batch in plan]
 
 

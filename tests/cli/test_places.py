@@ -38,3 +38,39 @@ def test_places_that_cannot_be_are_refused(
     done = evalkit("run", "--model", "good_ear", "--tasks", "tones", "--include-path", str(tones), *options)
     assert done.code == 2
     assert message in " ".join(done.err.split())
+
+
+def test_two_processes_share_a_run_that_is_merged(
+    evalkit: Evalkit, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [
+        "run",
+        "--model",
+        "good_ear",
+        "--tasks",
+        "tones",
+        "--include-path",
+        str(tones),
+        "--batch-size",
+        "1",
+    ]
+    alone = evalkit(*asked, "--output", str(tmp_path / "alone"))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        done = evalkit(*asked, "--output", str(tmp_path / "runs"))
+        assert done.code == 0, done.err
+        assert f"evalkit merge --output {tmp_path / 'runs'}" in done.err
+        assert not done.out
+    monkeypatch.delenv("RANK")
+    monkeypatch.delenv("WORLD_SIZE")
+    merged = evalkit("merge", "--output", str(tmp_path / "runs"))
+    assert merged.code == 0, merged.err
+    (row,) = {line.split("real")[0] for out in (merged.out, alone.out) for line in out.splitlines()[2:3]}
+    assert row.startswith("good_ear")
+
+
+def test_there_is_nothing_to_merge_where_nothing_was_run(evalkit: Evalkit, tmp_path: Path) -> None:
+    done = evalkit("merge", "--output", str(tmp_path))
+    assert done.code == 2
+    assert "no shards" in done.err
