@@ -69,7 +69,7 @@ def _spec(task: str) -> ScoringSpec | None:
 
 def _show(found: Sequence[Rescored], flips: Sequence[str]) -> None:
     from evalkit.leaderboard.stored import listed_metrics
-    from evalkit.leaderboard.values import CAPTION, failures_text, full_text, metric_label
+    from evalkit.leaderboard.values import BOUNDS, CAPTION, failures_text, full_text, metric_label
 
     headings = [Heading("task"), Heading("model"), Heading("scored by"), Heading("metric")]
     headings += [Heading("value", "right"), Heading("failures")]
@@ -86,7 +86,10 @@ def _show(found: Sequence[Rescored], flips: Sequence[str]) -> None:
         for way, result in one.ways.items()
         for key, value in listed_metrics(result)
     ]
-    show_table(headings, rows, caption=CAPTION, notes=flips or ["No two models change places."])
+    values = [value for one in found for result in one.ways.values() for value in result.metrics.values()]
+    bounds = [BOUNDS] if any(value.worst is not None for value in values) else []
+    flips = flips or ["No two models change places."]
+    show_table(headings, rows, caption=CAPTION, notes=[*bounds, *flips])
 
 
 def _sentence(flip: Flip) -> str:

@@ -20,7 +20,15 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score a file of predictions against their references."""
-    from evalkit.leaderboard.values import CAPTION, failures_text, interval_text, metric_label, value_text
+    from evalkit.leaderboard.values import (
+        BOUNDS,
+        CAPTION,
+        bounds_text,
+        failures_text,
+        interval_text,
+        metric_label,
+        value_text,
+    )
     from evalkit.scoring import score_file
     from evalkit.tasks.schema import MetricSpec
 
@@ -36,11 +44,12 @@ def score(
         [
             metric_label(key, value.higher_is_better),
             value_text(key, value.value),
-            interval_text(key, value),
+            f"{interval_text(key, value)} {bounds_text(key, value)}".strip(),
             str(len(scored.predictions)),
             failures_text(scored.counts) or "none",
             value.note,
         ]
         for key, value in scored.metrics.items()
     ]
-    show_table(headings, rows, caption=CAPTION)
+    failed = any(value.worst is not None for value in scored.metrics.values())
+    show_table(headings, rows, caption=CAPTION, notes=[BOUNDS] if failed else [])
