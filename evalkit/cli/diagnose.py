@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from evalkit.model import Model
     from evalkit.tasks.schema import Task
 
-app = typer.Typer(help="Look inside the experts: routing, conflict, ablation, cost.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look inside the experts: routing, conflict, ablation, cost, robustness.", no_args_is_help=True
+)
 
 Models = Annotated[
     str,
@@ -129,6 +131,32 @@ def ablate(
         raise ValueError("--model: ablation is of one model; run it for each")
     report = diagnose_ablation(loaded[0], chosen, limit, seed=seed, say=_say())
     _finish(report, "ablate", loaded, output, as_json)
+
+
+@app.command("robustness")
+def robustness(
+    model: Annotated[str, typer.Option(help="One model, by name or card file.")],
+    tasks: Tasks = "mini_asr_en",
+    limit: Annotated[int, typer.Option(min=2, help="Samples of each task, evenly spread.")] = 16,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    output: Output = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    include_path: IncludePath = None,
+    allow_code: AllowCode = False,
+) -> None:
+    """How far routing and scores move when noise is added, when the batch changes, and with the dtype."""
+    from evalkit.diagnostics.robustness import diagnose_robustness
+
+    chosen = _tasks(tasks, include_path, allow_code)
+    loaded = _models(model, device, dtype)
+    if len(loaded) > 1:
+        raise ValueError("--model: robustness is of one model; run it for each")
+    changed = "float32" if loaded[0].info.dtype == "bfloat16" else "bfloat16"
+    (other,) = _models(model, device, changed)
+    report = diagnose_robustness(loaded[0], other, chosen, limit, seed=seed, say=_say())
+    _finish(report, "robustness", loaded, output, as_json)
 
 
 def _tasks(spec: str, include_path: list[Path] | None, allow_code: bool) -> list[Task]:

@@ -60,7 +60,7 @@ class Ear:
         for one in batch:
             chosen = np.full((4, 1), self.expert(one.payload))
             probabilities = np.eye(self.experts, dtype=np.float32)[chosen[:, 0]]
-            embeddings = np.full((4, 3), float(one.payload), dtype=np.float32)
+            embeddings = np.full((4, 3), 1.0 + one.payload, dtype=np.float32)
             routing = Routing(probabilities, chosen, np.ones((4, 1), dtype=np.float32))
             found.append(Projection(embeddings, (routing,)))
         return found
