@@ -8,7 +8,8 @@
 | `whisper_en` | Whisper's EnglishTextNormalizer: `basic` plus numbers, contractions, British spellings |
 | `lower_no_punct` | lower case, punctuation to spaces; made for labels and short answers |
 
-`basic` and `whisper_en` are the package whisper-normalizer (Radford et al. 2022, appendix C).
+`basic` and `whisper_en` are the package whisper-normalizer (Radford et al. 2022, appendix C). A text whose
+numbers have thousands of digits, which its arithmetic refuses, is normalised by `basic` in place of `whisper_en`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _DROPPED = "'’ʼ"
 _KEPT = "#%&"
 _SIGN = re.compile(r"(?<![\w)])-(?=\d)")
 _SIGN_MARK = "\ue000"
+_LONG = 1_000
+_BLANKS = re.compile(r"\s+")
 
 
 def normalize(name: str) -> Normalizer:
@@ -66,12 +69,27 @@ def _unchanged(text: str) -> str:
     return text
 
 
+def _tamed(text: str) -> str:
+    """A text with the same normal form, for which Whisper's patterns need no time quadratic in its length.
+
+    They search for a closing bracket after every opening one, and for an apostrophe after every blank. Where
+    none follows, an opening bracket is a symbol like any other, and a run of blanks is one.
+    """
+    if len(text) < _LONG:
+        return text
+    text = _BLANKS.sub(" ", text)
+    for opening, closing in (("(", ")"), ("<[", ">]")):
+        end = 1 + max(text.rfind(sign) for sign in closing)
+        text = text[:end] + text[end:].translate(dict.fromkeys(map(ord, opening), "{"))
+    return text
+
+
 @functools.cache
 def _whisper_basic() -> Normalizer:
     from whisper_normalizer.basic import BasicTextNormalizer
 
     normalizer: Normalizer = BasicTextNormalizer()
-    return lambda text: normalizer(text).strip()
+    return lambda text: normalizer(_tamed(text)).strip()
 
 
 @functools.cache
@@ -79,7 +97,7 @@ def _whisper_basic_no_diacritics() -> Normalizer:
     from whisper_normalizer.basic import BasicTextNormalizer
 
     normalizer: Normalizer = BasicTextNormalizer(remove_diacritics=True)
-    return lambda text: normalizer(text).strip()
+    return lambda text: normalizer(_tamed(text)).strip()
 
 
 @functools.cache
@@ -93,7 +111,15 @@ def _whisper_english() -> Normalizer:
     from whisper_normalizer.english import EnglishTextNormalizer
 
     normalizer: Normalizer = EnglishTextNormalizer()
-    return lambda text: normalizer(text).strip()
+    basic = _whisper_basic_no_diacritics()
+
+    def normal(text: str) -> str:
+        try:
+            return normalizer(_tamed(text)).strip()
+        except (AssertionError, ValueError, ArithmeticError):
+            return basic(text)
+
+    return normal
 
 
 NORMALIZERS: Mapping[str, int] = {

@@ -60,3 +60,41 @@ def test_the_version_is_part_of_the_name_in_fingerprints() -> None:
     assert versioned("basic") == f"basic@{NORMALIZERS['basic']}"
     with pytest.raises(ValueError, match="unknown normalizer"):
         versioned("basics")
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("name", ["basic", "basic_no_diacritics", "basic_no_space", "whisper_en"])
+def test_long_texts_have_the_normal_form_of_the_package(name: str) -> None:
+    """Texts that are tamed first, against the package itself."""
+    from whisper_normalizer.basic import BasicTextNormalizer
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    package = {
+        "basic": BasicTextNormalizer(),
+        "basic_no_diacritics": BasicTextNormalizer(remove_diacritics=True),
+        "basic_no_space": lambda text: "".join(BasicTextNormalizer()(text).split()),
+        "whisper_en": EnglishTextNormalizer(),
+    }[name]
+    parts = [
+        "(a) b ",
+        "[c] ( d < ",
+        "e] f > ",
+        "don 't  ",
+        "one 'twas \n\t ",
+        "( x ",
+        "<< y [ ",
+        "$ 5 st ",
+        "é ) ",
+    ]
+    for start in range(len(parts)):
+        text = " ".join((parts[start:] + parts[:start]) * 30)
+        assert len(text) > 1_000
+        assert normalize(name)(text) == package(text).strip()
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    "text", ["(" * 30_000, "[" * 30_000, " " * 30_000 + "a", "0" * 9_000, "0," * 9_000, "one " * 9_000]
+)
+def test_a_text_made_to_take_forever_is_normalised_at_once(text: str) -> None:
+    assert "(" not in normalize("whisper_en")(text)
