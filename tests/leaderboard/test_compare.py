@@ -158,7 +158,10 @@ def test_training_seeds_are_averaged_paired_by_number_and_given_a_t_interval(run
     assert (spread.low, spread.high) == pytest.approx((bounds.low, bounds.high))
     assert spread.note == "only 3 seeds"
     assert done.pairs[0].only == ("words, seed 3 (moe)",)
-    assert "Over 3 training seeds" in in_words(task, "dense", "moe")
+    words = in_words(task, "dense", "moe")
+    assert "Over 3 training seeds" in words
+    each = [signed_text("wer", two - one) for one, two in zip(spread.first, spread.second, strict=True)]
+    assert f"by seed: {each[0]} (seed 0), {each[1]} (seed 1), {each[2]} (seed 2)." in words
 
 
 def test_a_verdict_that_the_seeds_do_not_bear_out_says_so(clips: Path, tmp_path: Path) -> None:

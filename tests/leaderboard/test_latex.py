@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from board import record, records
-from talkers import naming, run
+from talkers import Talker, naming, run
 
 from evalkit.leaderboard import build_table, render_latex, select
 from evalkit.leaderboard.latex import escape
@@ -77,9 +77,18 @@ def test_a_dagger_marks_what_differs_from_the_chosen_model(runs: Path) -> None:
         assert line.index("^{\\dagger") > line.index("\\textbf")
 
 
-def test_without_a_difference_there_is_no_dagger(runs: Path, clips: Path, tmp_path: Path) -> None:
-    from talkers import Talker
+def test_seeds_are_compared_together_and_the_dagger_stands_at_their_mean(runs: Path, clips: Path) -> None:
+    run(Talker("moe-s1", [5]), naming(clips), runs)
+    stored = [one for one in find_runs([runs]) if one.result.task == "names"]
+    comparison = compared_with("dense", stored)
+    assert [pair.second for pair in comparison.pairs] == ["moe"]
+    table = build_table(select([one.result for one in stored]))
+    marked = [line for line in lines_of(render_latex(table, "mini", comparison)) if "^{\\dagger" in line]
+    assert len(marked) == 1
+    assert "$\\,\\pm\\,$" in marked[0]
 
+
+def test_without_a_difference_there_is_no_dagger(runs: Path, clips: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         run(Talker(name, [3]), naming(clips), tmp_path / "alike")
     stored = find_runs([tmp_path / "alike"])

@@ -126,10 +126,14 @@ def _about_seeds(task: TaskComparison) -> Iterator[str]:
     spread = task.tested.spread
     if len(spread.seeds) > 1:
         key = task.tested.metric
+        single = ", ".join(
+            f"{signed_text(key, second - first)} (seed {seed})"
+            for seed, first, second in zip(spread.seeds, spread.first, spread.second, strict=True)
+        )
         yield (
             f"Over {len(spread.seeds)} training seeds the mean difference is "
             f"{signed_text(key, task.tested.difference)} {_bounds(key, spread.low, spread.high)} "
-            f"by Student's t ({spread.note or 'seeds'})."
+            f"by Student's t ({spread.note or 'seeds'}); by seed: {single}."
         )
 
 

@@ -70,7 +70,11 @@ def _check(runs: Sequence[StoredRun]) -> None:
     problems += [problem for run in runs for problem in _private(run)]
     if problems:
         more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-        raise ValueError("\n  ".join(["cannot be published:", *problems[:_SHOWN], *more]))
+        raise ValueError(
+            "\n  ".join(["cannot be published:", *problems[:_SHOWN], *more])
+            + "\nrecords of an older evalkit are scored anew by the `evalkit run` that made them, "
+            "or by `evalkit rescore RUN --write`"
+        )
 
 
 def _private(run: StoredRun) -> Iterator[str]:
