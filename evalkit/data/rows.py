@@ -18,6 +18,13 @@ MAX_LINE = 16 << 20
 Row = Mapping[str, Any]
 
 
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON value")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
 class Rows(Protocol):
     """Rows of a data set, read when they are asked for."""
 
@@ -47,6 +54,7 @@ class TextRows:
 
     def __init__(self, path: Path, parse: Callable[[str, str], Row]) -> None:
         self.path = path
+        self.files = (path,)
         self.folder: Path | None = path.parent
         self.columns: tuple[str, ...] = ()
         self._parse = parse
@@ -204,11 +212,8 @@ def decoded(raw: bytes, path: Path, number: int, *, first: bool = False) -> str:
 def parse_object(text: str, where: str) -> dict[str, Any]:
     """One JSON object. Raises ValueError beginning with `where`."""
 
-    def refuse(constant: str) -> Any:
-        raise ValueError(f"{constant} is no JSON value")
-
     try:
-        row = json.loads(text, parse_constant=refuse)
+        row = _DECODER.decode(text)
         if "\\u" in text:
             json.dumps(row, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:

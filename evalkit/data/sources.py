@@ -43,6 +43,8 @@ class SampleSource(Sequence[Sample]):
         name = task.meta.id
         self._id_column = name if name in rows.columns else None
         self._confined = is_builtin(task)
+        # The files that the rows are read from; none for those that a library keeps.
+        self.files: tuple[Path, ...] = getattr(rows, "files", ())
 
     def __len__(self) -> int:
         return self._count

@@ -17,7 +17,7 @@ class ParquetRows:
         import pyarrow.parquet
 
         self.folder: Path | None = paths[0].parent
-        self._paths = tuple(paths)
+        self._paths = self.files = tuple(paths)
         self._lock = threading.Lock()
         self._group: tuple[int, Any] = (-1, None)
         self._starts: list[int] = []

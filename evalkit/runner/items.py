@@ -15,6 +15,7 @@ from evalkit.data import AudioError, content_sha256
 from evalkit.model import AudioSetting, Message, Response
 from evalkit.results.fingerprint import request_hash
 from evalkit.results.record import JournalEntry
+from evalkit.runner.asked import UNANSWERED, Asked, remembered
 from evalkit.runner.plan import estimated_length
 from evalkit.tasks import PromptError, build_messages
 from evalkit.tasks.schema import AudioRef, Sample, Task
@@ -23,7 +24,6 @@ HASH_WORKERS = 4
 HASH_CHUNK = 64
 # Stands for the content hash of audio that cannot be read.
 UNREADABLE = "unreadable"
-UNANSWERED = Response()
 
 AudioPlace = tuple[int, int]
 
@@ -52,20 +52,14 @@ class WorkItem:
         return replace(self.entry, response=response)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    entry: JournalEntry
-    length: float
-    contents: tuple[str, ...]
-
-
 def work_items(task: Task, samples: Sequence[Sample], audio: AudioSetting, seed: int) -> tuple[WorkItem, ...]:
     """One item for each sample and repeat, a sample's repeats side by side.
 
-    Reads every audio file once, for its hash. Raises ValueError for a sample that has no references or
-    choices, and for `shuffled` with fewer than two different recordings.
+    Reads every audio file once, for its hash; those of a large data set only if they changed. Raises
+    ValueError for a sample that has no references or choices, and for `shuffled` with fewer than two
+    different recordings.
     """
-    asked = list(_all_asked(task, samples))
+    asked = remembered(task, samples, lambda: list(_all_asked(task, samples)))
     others = _shuffled(asked, seed) if audio == "shuffled" else {}
     items = []
     for one in asked:
@@ -95,7 +89,7 @@ def _seed(text: str) -> int:
     return int.from_bytes(digest[:4]) >> 1
 
 
-def _shuffled(asked: Sequence[_Asked], seed: int) -> dict[str, AudioPlace]:
+def _shuffled(asked: Sequence[Asked], seed: int) -> dict[str, AudioPlace]:
     """Where to find the audio that replaces a content; what cannot be read stays and becomes an error."""
     places: dict[str, AudioPlace] = {}
     for one in asked:
@@ -105,11 +99,11 @@ def _shuffled(asked: Sequence[_Asked], seed: int) -> dict[str, AudioPlace]:
     return {content: places[following.get(content, content)] for content in places}
 
 
-def _all_asked(task: Task, samples: Sequence[Sample]) -> Iterator[_Asked]:
+def _all_asked(task: Task, samples: Sequence[Sample]) -> Iterator[Asked]:
     """In order, a chunk at a time in worker threads: most of it is reading and hashing files."""
     known: dict[Path, str] = {}
 
-    def ask(start: int) -> list[_Asked]:
+    def ask(start: int) -> list[Asked]:
         chunk = range(start, min(start + HASH_CHUNK, len(samples)))
         return [_ask(task, samples[index], index, known) for index in chunk]
 
@@ -118,7 +112,7 @@ def _all_asked(task: Task, samples: Sequence[Sample]) -> Iterator[_Asked]:
             yield from chunk
 
 
-def _ask(task: Task, sample: Sample, index: int, known: dict[Path, str]) -> _Asked:
+def _ask(task: Task, sample: Sample, index: int, known: dict[Path, str]) -> Asked:
     contents = tuple(_content(ref, known) for ref in sample.audios)
     messages = _messages(task, sample)
     choices = sample.choices if task.output_type == "multiple_choice" else ()
@@ -136,7 +130,8 @@ def _ask(task: Task, sample: Sample, index: int, known: dict[Path, str]) -> _Ask
     texts = [part for message in messages for part in message.content if isinstance(part, str)]
     characters = sum(map(len, texts)) + sum(map(len, choices))
     new_tokens = 0 if task.output_type == "multiple_choice" else task.generation.max_new_tokens
-    return _Asked(entry, estimated_length(sample.seconds, characters, new_tokens), contents)
+    files = tuple(str(ref.path) for ref in sample.audios if ref.path is not None)
+    return Asked(entry, estimated_length(sample.seconds, characters, new_tokens), contents, files)
 
 
 def _content(ref: AudioRef, known: dict[Path, str]) -> str:
