@@ -66,10 +66,12 @@ def read(model: Any, units: Sequence[Unit]) -> Reading:
             owner[here.row, span] = index
             branch[here.row, span] = number
             positions[here.row, span] = torch.arange(offset, offset + len(embeddings))
+    # Plain rows of one length need no mask, which for a long recording would be large.
+    plain = rows == len(units) and bool((owner >= 0).all()) and not branch.any()
     output = model.model(
         inputs_embeds=batch,
-        attention_mask=_mask(owner, branch).to(batch.device),
-        position_ids=positions.to(batch.device),
+        attention_mask=None if plain else _mask(owner, branch).to(batch.device),
+        position_ids=None if plain else positions.to(batch.device),
         use_cache=True,
     )
     return Reading(units, places, output.last_hidden_state, output.past_key_values)

@@ -85,3 +85,16 @@ def test_units_are_read_in_fewer_positions_than_one_after_the_other(units: list[
     with torch.inference_mode():
         reading = read(tiny(), units)
     assert reading.hidden.shape[:2] == (2, 17)
+
+
+@torch.inference_mode()
+def test_a_prompt_alone_needs_no_mask_and_is_read_the_same() -> None:
+    model, prompt = tiny(), Unit(embeddings(7, 1))
+    masks: list[object] = []
+    model.model.register_forward_pre_hook(
+        lambda module, args, given: masks.append(given["attention_mask"]), with_kwargs=True
+    )
+    alone = read(model, [prompt]).hidden
+    beside = read(model, [prompt, Unit(embeddings(5, 2))]).hidden
+    assert [mask is None for mask in masks] == [True, False]
+    torch.testing.assert_close(alone[0], beside[0], rtol=1e-4, atol=1e-5)
