@@ -63,6 +63,7 @@ def test_predictions(tmp_path: Path, site: Path, survived: Survived) -> None:
     survived("hostile inputs: predictions, journals and records", len(trials))
 
 
+@pytest.mark.slow
 def test_journals_and_records(tmp_path: Path, site: Path, clip: bytes, survived: Survived) -> None:
     data = tmp_path / "data"
     data.mkdir()
