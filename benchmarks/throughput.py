@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -49,6 +50,10 @@ def main() -> None:
     options = parser.parse_args()
     model = load_model(resolve_model(options.model), LoadOptions(options.device, options.dtype))
     tasks = find_tasks([]).resolve(options.tasks)
+    measured = {}
+    for task in tasks:
+        measured[task.name] = measure(model, task, options.limit, options.repeats)
+        print(f"{task.name}: {json.dumps(measured[task.name])}", file=sys.stderr, flush=True)
     report = {
         "benchmark": "throughput",
         "model": options.model,
@@ -57,7 +62,7 @@ def main() -> None:
         "cores": os.cpu_count(),
         "threads": threads(),
         "python": platform.python_version(),
-        "tasks": {task.name: measure(model, task, options.limit, options.repeats) for task in tasks},
+        "tasks": measured,
     }
     text = json.dumps(report, indent=2)
     if options.out is None:
