@@ -18,6 +18,7 @@ from evalkit.cli import (
     diagnose,
     doctor,
     leaderboard,
+    lm_eval,
     merge,
     models,
     publish,
@@ -51,6 +52,7 @@ app.command("verify")(verify.verify)
 app.command("publish")(publish.publish)
 app.command("report")(report.report)
 app.command("train")(train.train)
+app.command("lm-eval")(lm_eval.lm_eval)
 app.command("doctor")(doctor.doctor)
 app.add_typer(diagnose.app, name="diagnose")
 app.add_typer(tasks.app, name="tasks")

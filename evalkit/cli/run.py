@@ -157,6 +157,7 @@ def _run_model(
     `done`."""
     from evalkit.cards import load_model, model_info
     from evalkit.evaluation import evaluate
+    from evalkit.interop.lm_eval_results import write_lm_eval_results
     from evalkit.runner import LazyModel, run_task
 
     def load(place: str) -> Model:
@@ -172,6 +173,7 @@ def _run_model(
             show_shard(run_task(model, task, settings, progress), settings.shard)
             continue
         done.append(evaluate(model, task, settings, progress))
+        write_lm_eval_results(done[-1].result, done[-1].run.folder)
         if checks is not None:
             checks.check(model, task)
 
@@ -216,10 +218,28 @@ def _resolve_tasks(spec: str, include_path: list[Path], allow_code: bool) -> lis
     from evalkit.scoring import ScoringSpec
     from evalkit.tasks import find_tasks
 
-    tasks = find_tasks(include_path, allow_code=allow_code).resolve(spec)
+    foreign = [name for name in spec.split(",") if _is_lm_eval(name.strip())]
+    own = ",".join(name for name in spec.split(",") if name not in foreign)
+    tasks = (
+        [] if foreign and not own.strip() else find_tasks(include_path, allow_code=allow_code).resolve(own)
+    )
+    tasks += [_text_task(name.strip()) for name in foreign]
     for task in tasks:
         ScoringSpec.from_task(task).fetch()
     return tasks
+
+
+def _is_lm_eval(name: str) -> bool:
+    """Whether a task file is a plain one of lm-evaluation-harness."""
+    from evalkit.interop.lm_eval_yaml import is_lm_eval_yaml
+
+    return name.endswith((".yaml", ".yml")) and Path(name).is_file() and is_lm_eval_yaml(Path(name))
+
+
+def _text_task(name: str) -> Task:
+    from evalkit.interop.lm_eval_yaml import text_task
+
+    return text_task(Path(name))
 
 
 def _names(option: str, text: str) -> list[str]:

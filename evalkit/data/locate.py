@@ -38,7 +38,7 @@ def open_rows(task: Task, limit: int | None = None) -> Rows:
         return _local_rows(local, task, limit)
     from evalkit.data.tables import hub_rows
 
-    return hub_rows(task.dataset_path, task.dataset_name, task.test_split, task.dataset_kwargs, asked)
+    return hub_rows(task.dataset_path, task.dataset_name, task.test_split, task.dataset_kwargs, asked, limit)
 
 
 def is_builtin(task: Task) -> bool:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+import os
 import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from evalkit.artifacts import cache_dir
+
+# Rows of a stream that are fetched and written together.
+STREAM_BLOCK = 16
 
 
 class ParquetRows:
@@ -74,11 +84,7 @@ class ArrowRows:
     """Rows of a `datasets.Dataset` whose audio columns stay encoded."""
 
     def __init__(self, dataset: Any, name: str) -> None:
-        from datasets import Audio
-
-        for column, feature in (dataset.features or {}).items():
-            if isinstance(feature, Audio):
-                dataset = dataset.cast_column(column, Audio(decode=False))
+        dataset = _encoded(dataset)
         self.folder: Path | None = None
         self._dataset = dataset
         self._name = name
@@ -98,6 +104,16 @@ class ArrowRows:
         return f"{self._name}, row {index}"
 
 
+def _encoded(dataset: Any) -> Any:
+    """The same data with audio columns left as encoded bytes."""
+    from datasets import Audio
+
+    for column, feature in (dataset.features or {}).items():
+        if isinstance(feature, Audio):
+            dataset = dataset.cast_column(column, Audio(decode=False))
+    return dataset
+
+
 def saved_rows(folder: Path, split: str) -> ArrowRows:
     """A folder written by `save_to_disk`. Raises ValueError for a missing split or a damaged folder."""
     import datasets
@@ -114,19 +130,43 @@ def saved_rows(folder: Path, split: str) -> ArrowRows:
     return ArrowRows(loaded, f"{folder} ({split})")
 
 
-def hub_rows(path: str, name: str | None, split: str, options: Mapping[str, Any], asked: str) -> ArrowRows:
+def hub_rows(
+    path: str,
+    name: str | None,
+    split: str,
+    options: Mapping[str, Any],
+    asked: str,
+    limit: int | None = None,
+) -> ArrowRows | ParquetRows:
     """A data set of the hub, downloaded by `datasets` into its own cache.
 
+    With the option `streaming` its first `limit` rows (all without one) are fetched into a file of evalkit's
+    cache and read from there, so that a few samples of a large data set cost little.
     Raises ValueError naming `asked` (where the task asks for it) if it cannot be loaded.
     """
+    if options.get("trust_remote_code"):
+        raise ValueError(f"{asked}: dataset_kwargs: trust_remote_code is not supported; remove it")
+    rest = {key: value for key, value in options.items() if key != "streaming"}
+    if options.get("streaming"):
+        return ParquetRows([_fetched_stream(path, name, split, rest, asked, limit)])
+    return ArrowRows(_load(path, name, split, rest, asked), f"{path} ({split})")
+
+
+def _load(path: str, name: str | None, split: str, options: Mapping[str, Any], asked: str) -> Any:
+    import datasets
+
+    with _told(asked, path):
+        return datasets.load_dataset(path, name, split=split, **options)
+
+
+@contextlib.contextmanager
+def _told(asked: str, path: str) -> Iterator[None]:
+    """What `datasets` and the network raise, as one message."""
     import datasets
     import pyarrow
 
-    for option in ("streaming", "trust_remote_code"):
-        if options.get(option):
-            raise ValueError(f"{asked}: dataset_kwargs: {option} is not supported; remove it")
     try:
-        loaded = datasets.load_dataset(path, name, split=split, **options)
+        yield
     except (
         datasets.exceptions.DatasetsError,
         pyarrow.ArrowException,
@@ -139,7 +179,48 @@ def hub_rows(path: str, name: str | None, split: str, options: Mapping[str, Any]
         raise ValueError(
             f"{asked}: data set {path!r} of the hub cannot be loaded: {_one_line(error)}"
         ) from None
-    return ArrowRows(loaded, f"{path} ({split})")
+
+
+def _fetched_stream(
+    path: str, name: str | None, split: str, options: Mapping[str, Any], asked: str, limit: int | None
+) -> Path:
+    """The file with the first rows of a stream: one that has enough of them, or a new one, written whole or not."""
+    described = json.dumps([path, name, split, dict(options)], sort_keys=True, default=str)
+    key = hashlib.sha256(described.encode()).hexdigest()[:16]
+    folder = cache_dir() / "streams"
+    wanted = limit if limit is None else -(-(limit + 1) // STREAM_BLOCK) * STREAM_BLOCK
+    for file in sorted(folder.glob(f"{key}-*.parquet")):
+        count = file.stem.rpartition("-")[2]
+        if count == "all" or (limit is not None and count.isdecimal() and int(count) >= limit):
+            return file
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{key}-{wanted or 'all'}.parquet"
+    new = target.with_suffix(f".{os.getpid()}.new")
+    stream = _load(path, name, split, {**options, "streaming": True}, asked)
+    with _told(asked, path):
+        _write_stream(_encoded(stream), new, wanted)
+    new.replace(target)
+    return target
+
+
+def _write_stream(stream: Any, target: Path, wanted: int | None) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    schema = stream.features.arrow_schema.remove_metadata() if stream.features else None
+    rows = iter(stream if wanted is None else stream.take(wanted))
+    writer: Any = None
+    try:
+        while block := list(islice(rows, STREAM_BLOCK)):
+            table = pyarrow.Table.from_pylist(block, schema=schema)
+            schema = table.schema
+            writer = writer or pyarrow.parquet.ParquetWriter(target, schema)
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+    if writer is None:
+        raise ValueError("it holds no rows")
 
 
 def _one_line(error: BaseException) -> str:

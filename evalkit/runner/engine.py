@@ -15,6 +15,7 @@ from evalkit.data import AudioError, decode
 from evalkit.model import Audio, AudioSetting, HintName, Model, Prepared, Request, Response
 from evalkit.runner.answers import answer, failed
 from evalkit.runner.items import WorkItem
+from evalkit.runner.long_audio import bounded
 from evalkit.runner.prefetch import prefetch
 from evalkit.tasks import build_request, hints_of
 from evalkit.tasks.schema import AudioRef, Sample, Task
@@ -79,7 +80,7 @@ class Preparation:
         if self.audio == "none":
             return _unheard()
         try:
-            return decode(ref, SAMPLE_RATE)
+            return bounded(decode(ref, SAMPLE_RATE), ref.name, self.task.meta.long_audio)
         except AudioError as error:
             # Journals travel: they call a file as the data does, not by its place on this machine.
             raise ValueError(str(error).replace(str(ref.path), ref.name)) from error

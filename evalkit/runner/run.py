@@ -22,6 +22,7 @@ from evalkit.results.store import JOURNAL_NAME, RESULT_NAME, RUN_NAME, run_folde
 from evalkit.runner.engine import Batch, Engine, Preparation
 from evalkit.runner.items import WorkItem, work_items
 from evalkit.runner.lazy import LazyModel
+from evalkit.runner.long_audio import long_note, windowed
 from evalkit.runner.plan import budget_for, plan_batches
 from evalkit.runner.progress import Progress, Silent
 from evalkit.runner.replicas import engine_for
@@ -108,11 +109,14 @@ def run_task(
                 prepare = Preparation(task, samples, settings.audio, model.info.hints)
                 start_peak(model.info.device)
                 models = (model,) if engine else _loaded(model)
-                engine = engine or engine_for(models, prepare, settings.max_seconds)
+                cut = windowed(models, task.meta.long_audio)
+                engine = engine or engine_for(cut, prepare, settings.max_seconds)
                 run = _with(run, projector_flops=projector_flops(models[0]))
             write_run(folder, run)
             progress = progress or Silent()
             progress.start(sum(map(len, plan)), len(kept))
+            if todo and (note := long_note(samples, task.meta.long_audio)):
+                progress.note(note)
             try:
                 made = _answer(engine, todo, writer, progress) if engine and todo else []
             except KeyboardInterrupt:

@@ -23,10 +23,13 @@ def prompt_facts(task: Task) -> dict[str, Any]:
 
 def settings_facts(task: Task) -> dict[str, Any]:
     """Everything that determines how an answer is made, JSON-able: scoring choices has no sampling."""
+    limit = task.meta.long_audio
+    long_audio = {"long_audio": [limit.policy, limit.seconds]} if limit else {}
     if task.output_type == "multiple_choice":
-        return {"output_type": task.output_type}
+        return {"output_type": task.output_type, **long_audio}
     settings = task.generation
     return {
+        **long_audio,
         "output_type": task.output_type,
         "max_new_tokens": settings.max_new_tokens,
         "do_sample": settings.do_sample,

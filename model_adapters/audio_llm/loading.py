@@ -64,7 +64,7 @@ def load(card: Card, options: LoadOptions) -> AudioLLM:
     model, tokenizer = llm.load_llm(backbone.llm, dtype, device)
     audio_encoder = encoder.load_encoder(backbone.whisper, dtype, device)
     _check_widths(card, config.projector, audio_encoder, model)
-    if config.lora is not None:
+    if config.lora is not None and _with_lora(card, options):
         llm.merge_lora(model, weights.lora, config.lora.scale)
     llm.pack(model)
     pack_linears(audio_encoder)
@@ -82,9 +82,9 @@ def load(card: Card, options: LoadOptions) -> AudioLLM:
 
 def info(card: Card, options: LoadOptions) -> ModelInfo:
     """Entry point `audio_llm` of the group `evalkit.infos`: what is known without loading the backbone."""
-    if options.args:
-        raise ValueError(f"{card.name} takes no --model-args, but got {', '.join(sorted(options.args))}")
     config = read_config(card)
+    tuned = _with_lora(card, options)
+    lora = config.lora.model_dump() if config.lora and tuned else None
     device = pick_device(options.device)
     weights = read_weights(card.path.parent / config.weights)
     backbone = resolve(options.backbone)
@@ -95,7 +95,7 @@ def info(card: Card, options: LoadOptions) -> ModelInfo:
         "backbone": backbone.fingerprint,
         "weights": weights.sha256,
         "projector": config.projector.model_dump(),
-        "lora": config.lora.model_dump() if config.lora else None,
+        "lora": lora,
         "chat_template": config.chat_template,
     }
     return ModelInfo(
@@ -107,6 +107,14 @@ def info(card: Card, options: LoadOptions) -> ModelInfo:
         active_parameters=active + rest,
         sources={**backbone.sources, "weights": f"{Path(config.weights).name} sha256:{weights.sha256}"},
     )
+
+
+def _with_lora(card: Card, options: LoadOptions) -> bool:
+    """Whether the LLM is the tuned one: `--model-args lora=off` leaves it as it was before training."""
+    if not options.args or dict(options.args) == {"lora": "off"}:
+        return not options.args
+    given = ", ".join(f"{key}={value}" for key, value in sorted(options.args.items()))
+    raise ValueError(f"{card.name} takes no --model-args but lora=off, and got {given}")
 
 
 def count_stored(folder: Path, prefix: str) -> int:

@@ -1,0 +1,1 @@
+"""Other harnesses: lm-evaluation-harness, both ways."""
