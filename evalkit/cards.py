@@ -114,7 +114,7 @@ def _unwritten(name: str) -> Card:
     safe = re.sub(r"[^A-Za-z0-9._-]+", "--", place.resolve().name if local else model).lstrip("._-")
     if not model or not safe:
         raise ValueError(f"--model {name}: there is no model after {loader}:")
-    return Card(check_name(safe), loader, {"model": model}, Path(name))
+    return Card(check_name(safe), loader, {"model": model}, Path(loader))
 
 
 def load_model(card: Card, options: LoadOptions) -> Model:

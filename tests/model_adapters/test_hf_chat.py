@@ -166,6 +166,15 @@ def test_a_checkpoint_of_another_kind_is_named(tmp_path: Path, config: str, mess
         load_model(resolve_model(f"hf:{tmp_path}"), CPU)
 
 
+def test_a_relative_folder_starts_where_the_command_is_typed(
+    tiny: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny["qwen2_audio"].parent)
+    here = model_info(resolve_model("hf:./qwen2_audio"), CPU)
+    there = model_info(resolve_model(f"hf:{tiny['qwen2_audio']}"), CPU)
+    assert here == there
+
+
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no folder"):
         load_model(resolve_model(f"hf:{tmp_path}/none"), CPU)
