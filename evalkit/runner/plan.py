@@ -66,23 +66,23 @@ def plan_batches(lengths: Sequence[float], budget: BatchBudget, groups: Sequence
 def _fill(
     runs: Sequence[Sequence[int]], lengths: Sequence[float], budget: BatchBudget
 ) -> list[tuple[int, ...]]:
-    batches: list[tuple[int, ...]] = []
-    batch: list[int] = []
+    """runs: each with its longest first."""
+
+    def fits(samples: int, longest: float) -> bool:
+        return samples <= budget.samples and samples * longest <= budget.length
+
+    batches: list[list[int]] = [[]]
+    longest = 0.0
     for run in runs:
-        if batch and _fits(run, lengths, budget) and not _fits([*batch, *run], lengths, budget):
-            batches.append(tuple(batch))
-            batch = []
+        first = lengths[run[0]]
+        held = len(batches[-1])
+        if held and fits(len(run), first) and not fits(held + len(run), max(longest, first)):
+            batches.append([])
+            longest = 0.0
         for index in run:
-            if batch and not _fits([*batch, index], lengths, budget):
-                batches.append(tuple(batch))
-                batch = []
-            batch.append(index)
-    if batch:
-        batches.append(tuple(batch))
-    return batches
-
-
-def _fits(batch: Sequence[int], lengths: Sequence[float], budget: BatchBudget) -> bool:
-    return (
-        len(batch) <= budget.samples and len(batch) * max(lengths[index] for index in batch) <= budget.length
-    )
+            longest = max(longest, lengths[index])
+            if batches[-1] and not fits(len(batches[-1]) + 1, longest):
+                batches.append([])
+                longest = lengths[index]
+            batches[-1].append(index)
+    return [tuple(batch) for batch in batches if batch]
