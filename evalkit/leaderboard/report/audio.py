@@ -11,6 +11,7 @@ from evalkit.data import AudioError, SampleSource, content_sha256, decode, open_
 from evalkit.model import Audio
 from evalkit.results import JournalEntry
 from evalkit.results.fingerprint import request_hash
+from evalkit.results.provenance import without_home
 from evalkit.tasks import PromptError, build_messages
 from evalkit.tasks.schema import AudioRef, Sample, Task
 
@@ -48,7 +49,7 @@ class AudioFinder:
         try:
             self._samples = open_samples(task)
         except (ValueError, OSError) as error:
-            self.missing = f"No audio: the data of {name} cannot be opened ({error})."
+            self.missing = f"No audio: the data of {name} cannot be opened ({without_home(str(error))})."
 
     def clips(self, entry: JournalEntry) -> tuple[Clip, ...]:
         """The entry's clips, as a model hears them: mono, 16 kHz. Data that are not the run's give none."""
@@ -60,7 +61,7 @@ class AudioFinder:
             sample = self._samples.sample(entry.index)
             contents = [content_sha256(ref) for ref in sample.audios]
         except (ValueError, OSError) as error:
-            reason = error.reason if isinstance(error, AudioError) else str(error)
+            reason = without_home(error.reason if isinstance(error, AudioError) else str(error))
             return (Clip("", missing=reason),)
         if sample.id != entry.id or _request(self.task, sample, contents) != entry.request:
             return (Clip("", missing="the data or the prompt are not those of the run any more"),)
@@ -73,7 +74,7 @@ class AudioFinder:
         try:
             audio = decode(ref, RATE)
         except AudioError as error:
-            return Clip(ref.name, missing=error.reason)
+            return Clip(ref.name, missing=without_home(error.reason))
         encoded = _flac(audio)
         if len(encoded) > self.left:
             return Clip(ref.name, seconds=audio.seconds, missing=full)
