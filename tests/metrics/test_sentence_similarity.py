@@ -163,6 +163,18 @@ def test_a_fresh_process_without_a_network_gives_the_same_number(predictions: Pa
     assert value == float(scores(["a dog is barking", "rain"]).mean())
 
 
+def test_a_caption_record_verifies_in_another_process_with_other_threads(tmp_path: Path) -> None:
+    runs = str(tmp_path / "runs")
+    asked = ("--model", "majority", "--tasks", "mini_captions", "--limit", "12", "--output", runs)
+    done = evalkit("run", *asked, OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    checked = evalkit("verify", runs, OMP_NUM_THREADS="2")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    (path,) = (tmp_path / "runs").rglob("result.json")
+    stored = json.loads(path.read_text(encoding="utf-8"))["metrics"]["sentence_similarity,none"]
+    assert 0 < stored["low"] < stored["value"] < stored["high"] < 1
+
+
 @pytest.mark.fault
 def test_without_the_model_there_is_one_message(predictions: Path, tmp_path: Path) -> None:
     metric = ("--metric", "sentence_similarity")
