@@ -46,7 +46,7 @@ class ChatModel:
         self._rate = int(_audio_part(processor).sampling_rate)
         self._batched = batched
         self._keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
-        self._processing = threading.Lock()
+        self._tokenizing = threading.Lock()
 
     def prepare(self, request: Request) -> Prepared:
         for audio in request.audios:
@@ -124,8 +124,8 @@ class ChatModel:
 
     def inputs(self, conversations: Sequence[Conversation]) -> Inputs:
         """What the model's forward pass takes, padded on the left. ValueError if audio is lost on the way."""
-        # Processors keep state between calls.
-        with self._processing:
+        # A tokenizer keeps its padding between calls, and `prepare` uses it in other threads.
+        with self._tokenizing:
             made = self._processor.apply_chat_template(
                 list(conversations),
                 add_generation_prompt=True,
@@ -153,7 +153,8 @@ class ChatModel:
             raise ValueError("audio with no samples, or with NaN or infinite ones")
 
     def _tokens(self, text: str) -> tuple[int, ...]:
-        tokens = tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
+        with self._tokenizing:
+            tokens = tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
         if not tokens:
             raise ValueError(f"the choice {text!r} has no tokens, so no likelihood")
         return tokens

@@ -99,9 +99,62 @@ def audio_flamingo_3() -> tuple[Any, Any]:
     return AudioFlamingo3ForConditionalGeneration(config), processor
 
 
+def music_flamingo() -> tuple[Any, Any]:
+    from transformers import (
+        MusicFlamingoConfig,
+        MusicFlamingoForConditionalGeneration,
+        MusicFlamingoProcessor,
+    )
+
+    words = tokenizer(
+        {"audio_token": "<sound>", "audio_bos_token": "<|sound_bos|>", "audio_eos_token": "<|sound_eos|>"}
+    )
+    config = MusicFlamingoConfig(
+        audio_config={
+            "model_type": "audioflamingo3_encoder",
+            "num_mel_bins": MELS,
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 48,
+        },
+        text_config={**TEXT, "model_type": "qwen2", "vocab_size": len(words)},
+        audio_token_id=words.convert_tokens_to_ids("<sound>"),
+        audio_bos_token_id=words.convert_tokens_to_ids("<|sound_bos|>"),
+        audio_eos_token_id=words.convert_tokens_to_ids("<|sound_eos|>"),
+    )
+    processor = MusicFlamingoProcessor(
+        features(), words, chat_template=CHATML.replace("AUDIO_PLACE", "<sound>"), audio_token="<sound>"
+    )
+    return MusicFlamingoForConditionalGeneration(config), processor
+
+
+def glm_asr() -> tuple[Any, Any]:
+    from transformers import GlmAsrConfig, GlmAsrForConditionalGeneration, GlmAsrProcessor
+
+    words = tokenizer({"audio_token": "<|audio|>"})
+    config = GlmAsrConfig(
+        audio_config={
+            "num_mel_bins": MELS,
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 128,  # four frames are joined before the projector
+        },
+        text_config={**TEXT, "model_type": "llama", "vocab_size": len(words), "head_dim": 8},
+        audio_token_id=words.convert_tokens_to_ids("<|audio|>"),
+    )
+    processor = GlmAsrProcessor(
+        features(), words, chat_template=CHATML.replace("AUDIO_PLACE", "<|audio|>"), audio_token="<|audio|>"
+    )
+    return GlmAsrForConditionalGeneration(config), processor
+
+
 MAKERS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "qwen2_audio": qwen2_audio,
     "audio_flamingo_3": audio_flamingo_3,
+    "music_flamingo": music_flamingo,
+    "glm_asr": glm_asr,
 }
 
 
