@@ -12,7 +12,7 @@ from evalkit.tasks.discovery import builtin_folder
 from evalkit.tasks.schema import Task
 
 TEXT_SUFFIXES = (".jsonl", ".csv", ".tsv")
-SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
+SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".tar")
 DATA_VARIABLE = "EVALKIT_DATA"
 _OWN_COPY = f"${DATA_VARIABLE}/"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
@@ -114,8 +114,8 @@ def _local_rows(path: Path, task: Task, limit: int | None) -> Rows:
         if (folder / SCRIPT).is_file():
             return kaldi_rows(folder, limit)
     files = [file for split in task.test_split.split("+") for file in _files_of(path, task, split)]
-    if len(files) > 1 and any(file.suffix != ".parquet" for file in files):
-        raise ValueError(f"{task.path}: test_split: only Parquet splits can be joined by +")
+    if len(files) > 1 and any(file.suffix not in (".parquet", ".tar") for file in files):
+        raise ValueError(f"{task.path}: test_split: only splits of Parquet or tars can be joined by +")
     return _file_rows(files, limit)
 
 
@@ -141,8 +141,9 @@ def _split_files(folder: Path, split: str) -> list[Path]:
         if candidate.is_file():
             return [candidate]
     for base, pattern in ((folder, f"{split}-*"), (folder / "data", f"{split}-*"), (folder / split, "*")):
-        if shards := sorted(base.glob(f"{pattern}.parquet")):
-            return shards
+        for suffix in (".parquet", ".tar"):
+            if shards := sorted(base.glob(pattern + suffix)):
+                return shards
     return next(([candidate] for candidate in meta if candidate.is_file()), [])
 
 
@@ -152,6 +153,10 @@ def _file_rows(paths: list[Path], limit: int | None) -> Rows:
         return jsonl_rows(path, limit)
     if path.suffix in (".csv", ".tsv"):
         return csv_rows(path, limit)
+    if path.suffix == ".tar":
+        from evalkit.data.tars import TarRows
+
+        return TarRows(paths)
     if path.suffix == ".parquet":
         from evalkit.data.tables import ParquetRows
 
