@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -158,7 +159,7 @@ def counted_flops(run: Callable[[], object]) -> int:
 
 
 def _counter() -> Any:
-    """Torch's counter, which does not know the attention kernel of CPUs."""
+    """Torch's counter, which does not know two kernels of CPUs: attention, and linear layers that were packed."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -167,8 +168,13 @@ def _counter() -> Any:
         batch, heads, queries, width = query
         return int(2 * batch * heads * queries * key[2] * (width + value[3]))
 
-    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    return FlopCounterMode(display=False, custom_mapping={kernel: attention})
+    def packed_linear(inputs: Any, *_: Any, out_shape: Any, **__: Any) -> int:
+        return int(2 * math.prod(out_shape) * inputs[-1])
+
+    known = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention}
+    if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        known[torch.ops.mkldnn._linear_pointwise] = packed_linear
+    return FlopCounterMode(display=False, custom_mapping=known)
 
 
 def _model_table(models: Sequence[Model], asked: Sequence[Request], say: Say) -> Table:

@@ -27,6 +27,16 @@ def test_attention_on_a_cpu_is_counted_as_two_products() -> None:
     assert found == 2 * (2 * 2 * 3 * 5 * 7 * 8)
 
 
+def test_a_packed_linear_layer_is_counted_like_a_plain_one() -> None:
+    from model_adapters.audio_llm.packed import PackedLinear, can_pack
+
+    weight, x = torch.ones(7, 5), torch.ones(3, 5)
+    assert can_pack(weight)
+    packed = PackedLinear(weight, None)
+    with torch.inference_mode():
+        assert counted_flops(lambda: packed(x)) == counted_flops(lambda: x @ weight.T) == 2 * 3 * 5 * 7
+
+
 def test_models_take_turns_and_the_first_rounds_do_not_count() -> None:
     order: list[str] = []
     found = timed({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, quiet, rounds=3)
