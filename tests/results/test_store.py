@@ -77,7 +77,7 @@ def result(**changes: object) -> Result:
         {"wer,none": MetricValue(value=0.1, low=0.05, high=0.15)},
         {"ok": 2, "error": 1},
         scoring_fingerprint="sc",
-        scoring={"metrics": ["wer"]},
+        scoring={"metrics": [{"metric": "wer"}]},
     )
     return built.model_copy(update=changes)
 
