@@ -19,6 +19,9 @@ from recipes.mini.text import Exclusion, normalise
 # Rendered voices: no recording of a test can be among them.
 SYNTHETIC = ("speech_synth/train.jsonl", "gender/train_synth.jsonl")
 
+# Two short words of one voice, "p" and "two", that only just reach the threshold (correlation 0.601).
+DIFFERENT = (("asterisk-en-letters-p", "asterisk-en-digits-2"),)
+
 
 def training(folder: Path) -> dict[str, list[Row]]:
     """Rows of every training file, by its path below `folder`."""
@@ -64,9 +67,9 @@ def recordings_cross(folder: Path, _: Manifests) -> Iterator[str]:
         for a in audios(row)
     ]
     for one, other, c in near.same_across(sorted(set(test)), sorted(set(train)), audio.load):
-        yield (
-            f"{one.relative_to(TEST_DATA)} and {other.relative_to(folder)} hold one recording (correlation {c})"
-        )
+        if (one.stem, other.stem) not in DIFFERENT:
+            pair = f"{one.relative_to(TEST_DATA)} and {other.relative_to(folder)}"
+            yield f"{pair} hold one recording (correlation {c})"
 
 
 CHECKS: tuple[Callable[[Path, Manifests], Iterator[str]], ...] = (
