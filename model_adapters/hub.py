@@ -63,12 +63,14 @@ def fetch_weights(card: Card, options: LoadOptions) -> Weights:
 
 def check_args(card: Card, options: LoadOptions, *known: str) -> None:
     """ValueError for a key of the card's config, or of `--model-args`, that nothing reads."""
-    for given, what in ((card.config, "config of"), (options.args, "--model-args for")):
-        odd = sorted(set(given) - {*known, *CARD_KEYS})
+    in_card, in_args = (*CARD_KEYS, *known), ("revision", *known)
+    for given, what, keys in (
+        (card.config, "config of", in_card),
+        (options.args, "--model-args for", in_args),
+    ):
+        odd = sorted(set(given) - set(keys))
         if odd:
-            raise ValueError(
-                f"{what} {card.name}: unknown key {odd[0]!r}; known are {', '.join((*CARD_KEYS, *known))}"
-            )
+            raise ValueError(f"{what} {card.name}: unknown key {odd[0]!r}; known are {', '.join(keys)}")
 
 
 def setting(card: Card, options: LoadOptions, key: str) -> Any:

@@ -153,7 +153,10 @@ def test_its_fingerprint_covers_the_language_and_is_known_before_it_is_loaded(ba
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ({"langauge": "en"}, "whisper_base takes no --model-args langauge=, only language="),
+        (
+            {"langauge": "en"},
+            "--model-args for whisper_base: unknown key 'langauge'; known are revision, language, task",
+        ),
         ({"language": "english"}, "knows no language 'english'"),
     ],
 )
