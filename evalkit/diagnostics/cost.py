@@ -203,11 +203,11 @@ def _model_table(models: Sequence[Model], asked: Sequence[Request], say: Say) ->
 def spoken(model: Model, asked: Sequence[Request], say: Say) -> Spoken:
     """Answer every request twice, once with a single token, after a call that does not count."""
     calls = count(1)
-    _answer(model, asked[0], 2, next(calls))
     longest = asked[0].settings.max_new_tokens
-    flops = counted_flops(lambda: _answer(model, asked[0], longest, next(calls)))
     first, seconds, tokens, used = [], 0.0, 0, 0.0
     with peak_memory(model.info.device) as extra:
+        _answer(model, asked[0], 2, next(calls))
+        flops = counted_flops(lambda: _answer(model, asked[0], longest, next(calls)))
         for request in asked:
             first.append(_answer(model, request, 1, next(calls))[0])
             before = _joules()
