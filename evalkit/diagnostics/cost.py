@@ -171,7 +171,7 @@ def _counter() -> Any:
     def packed_linear(inputs: Any, *_: Any, out_shape: Any, **__: Any) -> int:
         return int(2 * math.prod(out_shape) * inputs[-1])
 
-    known = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention}
+    known: dict[Any, Any] = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention}
     if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         known[torch.ops.mkldnn._linear_pointwise] = packed_linear
     return FlopCounterMode(display=False, custom_mapping=known)

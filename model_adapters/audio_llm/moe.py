@@ -114,9 +114,8 @@ class MoECore(nn.Module):
         """
         slots = routing.experts.flatten()
         order = slots.argsort(stable=True)
-        tokens = (order // routing.experts.shape[1]).split(
-            torch.bincount(slots, minlength=self.router.out_features).tolist()
-        )
+        counts = torch.bincount(slots, minlength=self.router.out_features).tolist()
+        tokens = torch.split(order // routing.experts.shape[1], counts)
         gates = routing.gates.new_zeros(routing.logits.shape).scatter(1, routing.experts, routing.gates)
         gates = gates.to(x.dtype)
         mixed = gates @ self.experts.down_bias
