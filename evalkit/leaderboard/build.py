@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from evalkit.leaderboard.cost import cost_of
 from evalkit.leaderboard.means import with_means
-from evalkit.leaderboard.notes import failures_note, interval_notes, numbered
+from evalkit.leaderboard.notes import chance_note, failures_note, interval_notes, numbered
 from evalkit.leaderboard.selection import differing, made_like, row_order
 from evalkit.leaderboard.table import FAMILIES, Cell, Column, Row, Table
 from evalkit.leaderboard.values import BOUNDS
@@ -74,7 +74,7 @@ def build_table(results: Sequence[Result], *, allow_mixed: bool = False) -> Tabl
     shown = with_means(rows, columns, [made[key] for key in ordered], notes)
     if any(cell.value.worst is not None for row in rows for cell in row.cells if cell):
         notes.append(BOUNDS)
-    return Table(tuple(columns), tuple(shown), (*notes, *interval_notes(results)))
+    return Table(tuple(columns), tuple(shown), (*notes, *chance_note(results), *interval_notes(results)))
 
 
 def _row(result: Result) -> _RowKey:

@@ -36,3 +36,12 @@ def interval_notes(results: Sequence[Result]) -> list[str]:
         + "."
         for way, tasks in sorted(ways.items())
     ]
+
+
+def chance_note(results: Sequence[Result]) -> list[str]:
+    """The accuracy of a uniform guess, for the tasks that offer choices."""
+    found = sorted({(result.task, result.chance) for result in results if result.chance is not None})
+    if not found:
+        return []
+    told = ", ".join(f"{task} {100 * chance:.1f} %" for task, chance in found)
+    return [f"Chance, the accuracy of a uniform guess among the choices: {told}."]

@@ -122,7 +122,10 @@ class Provenance(_Frozen):
 
 
 class Result(_Frozen):
-    """One model on one task."""
+    """One model on one task.
+
+    chance: accuracy of a uniform guess among each sample's choices; None for answers in free text.
+    """
 
     schema_version: int = SCHEMA_VERSION
     model: str
@@ -136,6 +139,7 @@ class Result(_Frozen):
     partial: bool = False
     metrics: Mapping[str, MetricValue]
     counts: Mapping[str, int]
+    chance: float | None = None
     fingerprints: Fingerprints
     provenance: Provenance
     scoring: Mapping[str, Any] = Field(default_factory=dict)

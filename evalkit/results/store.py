@@ -55,6 +55,7 @@ def build_result(
         partial=run.partial,
         metrics=dict(metrics),
         counts=dict(counts),
+        chance=_chance(entries),
         fingerprints=run.fingerprints.model_copy(update={"scoring": scoring_fingerprint}),
         provenance=run.provenance.model_copy(
             update={
@@ -67,6 +68,12 @@ def build_result(
         ),
         scoring=dict(scoring),
     )
+
+
+def _chance(entries: Sequence[JournalEntry]) -> float | None:
+    if not entries or not all(entry.choices for entry in entries):
+        return None
+    return math.fsum(1 / len(entry.choices) for entry in entries) / len(entries)
 
 
 def _choices(output_type: str, entries: Sequence[JournalEntry]) -> str:

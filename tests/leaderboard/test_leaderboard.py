@@ -66,6 +66,14 @@ def test_models_are_rows_and_task_metrics_are_columns_in_family_order() -> None:
     assert [cell is None for cell in table.rows[0].cells] == [False, True, True]
 
 
+def test_chance_is_told_for_tasks_that_offer_choices() -> None:
+    emotion = result("moe", "acted", family="emotion", metrics=UAR, scoring_record=SCORING, chance=0.125)
+    assert [note for note in build_table([emotion, result("moe")]).notes if "Chance" in note] == [
+        "Chance, the accuracy of a uniform guess among the choices: acted 12.5 %."
+    ]
+    assert not [note for note in build_table([result("moe")]).notes if "Chance" in note]
+
+
 def test_the_newest_record_stands_in_the_table() -> None:
     old = result("moe", started="2026-01-01", generation="old weights")
     new = result("moe", started="2026-02-01", generation="new weights")

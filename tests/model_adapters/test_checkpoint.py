@@ -97,7 +97,7 @@ def test_a_file_that_is_cut_short_is_refused(file: Path, kept: float) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot read the checkpoint no\.safetensors: No such file"):
         read_weights(tmp_path / "no.safetensors")
-    with pytest.raises(ValueError, match="Is a directory"):
+    with pytest.raises(ValueError, match="it is not a file"):
         read_weights(tmp_path)
 
 

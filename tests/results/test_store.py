@@ -98,6 +98,20 @@ def test_a_result_says_what_the_run_the_entries_and_the_scoring_say() -> None:
     assert (sums.wall_seconds, sums.seed) == (2.5, 3)
 
 
+@pytest.mark.parametrize(
+    ("offered", "chance"), [([2, 4], 0.375), ([4, 4], 0.25), ([2, 0], None), ([0], None)]
+)
+def test_chance_is_a_uniform_guess_among_each_samples_choices(
+    offered: list[int], chance: float | None
+) -> None:
+    asked = [
+        JournalEntry(str(n), "r", ("x",), Response(text="x"), choices=tuple("abcd"[:count]))
+        for n, count in enumerate(offered)
+    ]
+    built = build_result(run_record(), asked, {}, {}, scoring_fingerprint="sc", scoring={})
+    assert built.chance == chance
+
+
 def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     write_result(tmp_path, result())
     assert read_result(tmp_path) == result()
