@@ -44,7 +44,7 @@ class FreeModel:
         return [Response(text=one.request.sample_id, input_tokens=8, output_tokens=8) for one in batch]
 
     def score_choices(self, batch: Sequence[Prepared]) -> list[Response]:
-        raise NotImplementedError
+        return [Response(choice_logprobs=(0.0,) * len(one.request.choices)) for one in batch]
 
 
 def write_data(folder: Path, samples: int) -> None:

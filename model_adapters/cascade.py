@@ -14,17 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evalkit.model import AudioSlot, Card, LoadOptions, Message, Model, ModelInfo, Prepared, Request, Response
+from evalkit.model import Card, LoadOptions, Model, ModelInfo, Prepared, Request, Response
 from model_adapters import hub, whisper
 from model_adapters.audio_llm import answers, llm
 from model_adapters.audio_llm.loading import count_stored, pick_device, pick_dtype
-from model_adapters.audio_llm.prompt import render
 from model_adapters.backbone import resolve
+from model_adapters.read_out import IN_PLACE, TRANSCRIPT_TOKENS, embedded, read_out
 
 # Part of the fingerprint: raise it whenever a change here changes an answer.
 CODE_VERSION = 1
-IN_PLACE = 'Transcript of the recording: "{}"\n'
-TRANSCRIPT_TOKENS = 444
 # Names the mini backbone's recogniser or LLM.
 BACKBONE = "backbone"
 
@@ -76,24 +74,9 @@ class Cascade:
             for prepared in batch
         ]
 
-    @torch.inference_mode()
     def _prompt(self, request: Request, transcripts: Sequence[str]) -> Tensor:
         """Input embeddings [tokens, d]."""
-        messages = [_read_out(message, transcripts) for message in request.messages]
-        (segment,) = render(self._tokenizer, messages, None)
-        embed = self._llm.get_input_embeddings()
-        embedded: Tensor = embed(torch.tensor(segment.tokens, device=embed.weight.device))
-        return embedded
-
-
-def _read_out(message: Message, transcripts: Sequence[str]) -> Message:
-    return Message(
-        message.role,
-        tuple(
-            IN_PLACE.format(transcripts[part.index]) if isinstance(part, AudioSlot) else part
-            for part in message.content
-        ),
-    )
+        return embedded(self._llm, read_out(self._tokenizer, request.messages, transcripts))
 
 
 def load(card: Card, options: LoadOptions) -> Cascade:

@@ -13,14 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from evalkit.model import (
-    AudioSlot,
     Card,
     HintName,
     LoadOptions,
-    Message,
     ModelInfo,
     Prepared,
     Request,
@@ -29,15 +26,12 @@ from evalkit.model import (
 from model_adapters import whisper
 from model_adapters.audio_llm import answers, llm
 from model_adapters.audio_llm.loading import count_stored, pick_device, pick_dtype
-from model_adapters.audio_llm.prompt import render
 from model_adapters.backbone import resolve
+from model_adapters.read_out import IN_PLACE, TRANSCRIPT_TOKENS, embedded, read_out
 from model_adapters.whisper import Recogniser, Recording
 
 # Part of the fingerprint: raise it whenever a change here changes an answer.
 CODE_VERSION = 1
-IN_PLACE = 'Transcript of the recording: "{}"\n'
-# Whisper's longest answer; a transcript is cut by nothing else.
-TRANSCRIPT_TOKENS = 444
 
 HINTS: dict[str, tuple[HintName, ...]] = {
     "task": ("options", "transcripts", "language"),
@@ -87,7 +81,7 @@ class TranscriptLLM:
                 _named(one.request, weighed) for one, weighed in zip(batch, self._weighed(batch), strict=True)
             ]
         asked = [prepared.request.settings for prepared in batch]
-        prompts = [self._embedded(prompt) for prompt in self._prompts(batch)]
+        prompts = [embedded(self._llm, prompt) for prompt in self._prompts(batch)]
         return answers.generated(self._llm, self._tokenizer, prompts, asked, self._stop_tokens)
 
     def score_choices(self, batch: Sequence[Prepared]) -> list[Response]:
@@ -95,7 +89,7 @@ class TranscriptLLM:
         return self._weighed(batch)
 
     def _weighed(self, batch: Sequence[Prepared]) -> list[Response]:
-        prompts = [self._embedded(prompt) for prompt in self._prompts(batch)]
+        prompts = [embedded(self._llm, prompt) for prompt in self._prompts(batch)]
         options = [prepared.payload.options for prepared in batch]
         return [
             replace(
@@ -113,7 +107,7 @@ class TranscriptLLM:
         prompt = self._prompt(prepared.request, [""] * len(prepared.request.audios))
         key = prompt, prepared.payload.options
         if key not in self._priors:
-            (unread,) = answers.weighed(self._llm, [self._embedded(prompt)], [prepared.payload.options])
+            (unread,) = answers.weighed(self._llm, [embedded(self._llm, prompt)], [prepared.payload.options])
             self._priors[key] = unread.choice_logprobs
         return self._priors[key]
 
@@ -130,16 +124,7 @@ class TranscriptLLM:
         ]
 
     def _prompt(self, request: Request, transcripts: Sequence[str]) -> tuple[int, ...]:
-        messages = [_read_out(message, transcripts) for message in request.messages]
-        (segment,) = render(self._tokenizer, messages, None)
-        return segment.tokens
-
-    @torch.inference_mode()
-    def _embedded(self, tokens: tuple[int, ...]) -> Tensor:
-        """Input embeddings [tokens, d]."""
-        embed = self._llm.get_input_embeddings()
-        embedded: Tensor = embed(torch.tensor(tokens, device=embed.weight.device))
-        return embedded
+        return read_out(self._tokenizer, request.messages, transcripts)
 
     def _tokens(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
@@ -150,17 +135,6 @@ def _named(request: Request, weighed: Response) -> Response:
     weights = weighed.choice_logprobs
     text = request.hints.options[weights.index(max(weights))] if any(weights) else ""
     return Response(text=text, input_tokens=weighed.input_tokens)
-
-
-def _read_out(message: Message, transcripts: Sequence[str]) -> Message:
-    """The message with a transcript in each audio's place."""
-    return Message(
-        message.role,
-        tuple(
-            IN_PLACE.format(transcripts[part.index]) if isinstance(part, AudioSlot) else part
-            for part in message.content
-        ),
-    )
 
 
 def load(card: Card, options: LoadOptions) -> TranscriptLLM:
