@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,8 +36,10 @@ class CtcHead(nn.Module):
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """[tokens, d_llm] -> scores [tokens, 1 + vocabulary], the blank first."""
-        rows = torch.cat([nn.functional.normalize(self.blank, dim=-1), self.table])
-        scores: Tensor = self.scale.abs() * nn.functional.normalize(embeddings, dim=-1) @ rows.T
+        spoken = self.scale.abs() * nn.functional.normalize(embeddings, dim=-1)
+        # Apart, because only the blank is trained: joined, the whole table would get a gradient.
+        blank = spoken @ nn.functional.normalize(self.blank, dim=-1).T
+        scores = torch.cat([blank, spoken @ self.table.T], dim=1)
         return scores
 
 
@@ -75,12 +78,28 @@ def naming_loss(
     return -torch.stack([word.mean() for word in words]).mean()
 
 
+class _MergeUnused(torch.autograd.Function):
+    """Joins the columns that are not used by log-sum-exp; its gradient is written in one pass over them."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, used: Tensor) -> Tensor:
+        rest = scores.index_fill(1, used, -torch.inf)
+        others = rest.logsumexp(1, keepdim=True)
+        ctx.save_for_backward(rest.sub_(others).exp_(), used)
+        return torch.cat([scores[:, used], others], dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        shares, used = ctx.saved_tensors
+        return (shares * gradient[:, -1:]).index_copy_(1, used, gradient[:, :-1]), None
+
+
 def _merge_unused(scores: Tensor, used: Tensor) -> Tensor:
     """[tokens, symbols] -> [tokens, used + 1]: the last column is the log-sum-exp of all that are not used."""
     if len(used) == scores.shape[1]:
         return scores
-    others = scores.index_fill(1, used, -torch.inf).logsumexp(1, keepdim=True)
-    return torch.cat([scores[:, used], others], dim=1)
+    merged: Tensor = _MergeUnused.apply(scores, used)  # type: ignore[no-untyped-call]
+    return merged
 
 
 def align_stage(

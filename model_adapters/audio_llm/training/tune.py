@@ -10,15 +10,13 @@ import torch
 import torch.nn.utils.parametrize
 from torch import Tensor, nn
 
+from model_adapters.audio_llm.attention import one_after_the_other
 from model_adapters.audio_llm.config import LoraConfig
-from model_adapters.audio_llm.llm import pad
 from model_adapters.audio_llm.projector import Projected, Projector
 from model_adapters.audio_llm.training.conflict import conflict_columns, family_conflict
 from model_adapters.audio_llm.training.data import Example, mixture, projector_input, thin_out
 from model_adapters.audio_llm.training.loop import Group, Loss, Stage
 from model_adapters.audio_llm.training.recipe import Recipe
-
-CHUNK = 4
 
 
 class _Cast(nn.Module):
@@ -44,8 +42,6 @@ def add_lora(llm: Any, config: LoraConfig, seed: int) -> None:
     inject_adapter_in_model(
         PeftConfig(r=config.rank, lora_alpha=config.alpha, target_modules=layers, bias="none"), llm
     )
-    # On a CPU the backward pass of torch's fused attention is the slower one for short prompts.
-    llm.set_attn_implementation("eager")
     dtype = llm.get_input_embeddings().weight.dtype
     for name, module in list(llm.named_modules()):
         if "lora_" in name and isinstance(module, nn.Linear):
@@ -130,27 +126,24 @@ def answer_losses(
             embed(_ids(s.tokens, device)) if s.audio is None else audios[s.audio] for s in example.segments
         ]
         joined.append(torch.cat([*parts, embed(_ids(example.answer, device))]))
-    hidden: list[Tensor] = []
-    rows: list[int] = []
-    for chunk in _by_length(joined):
-        # Kernels are compiled once a shape: few different lengths keep that cheap.
-        padded, mask = pad([joined[row] for row in chunk], left=False, multiple=16)
-        out = llm.model(inputs_embeds=padded, attention_mask=mask).last_hidden_state
-        for place, row in enumerate(chunk):
-            count = len(batch[row].answer)
-            start = len(joined[row]) - count - 1
-            hidden.append(out[place, start : start + count])
-            rows += [row] * count
-    order = dict.fromkeys(rows)
-    answers = _ids([token for row in order for token in batch[row].answer], device)
-    losses = nn.functional.cross_entropy(llm.lm_head(torch.cat(hidden)), answers, reduction="none")
-    return losses, torch.tensor(rows, device=device), projected
-
-
-def _by_length(sequences: Sequence[Tensor]) -> list[list[int]]:
-    """Rows in chunks of like length: tasks differ so much that a common padding would be half the work."""
-    order = sorted(range(len(sequences)), key=lambda row: len(sequences[row]))
-    return [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
+    lengths = tuple(len(sequence) for sequence in joined)
+    places = torch.cat([torch.arange(n, device=device) for n in lengths])
+    with one_after_the_other(llm):
+        read = llm.model(
+            inputs_embeds=torch.cat(joined)[None],
+            position_ids=places[None],
+            use_cache=False,
+            lengths=lengths,
+        )
+    # An answer token is foretold by the one before it.
+    foretelling = [
+        part[-len(e.answer) - 1 : -1]
+        for part, e in zip(read.last_hidden_state[0].split(lengths), batch, strict=True)
+    ]
+    answers = _ids([token for example in batch for token in example.answer], device)
+    losses = nn.functional.cross_entropy(llm.lm_head(torch.cat(foretelling)), answers, reduction="none")
+    rows = torch.arange(len(batch)).repeat_interleave(torch.tensor([len(e.answer) for e in batch]))
+    return losses, rows.to(device), projected
 
 
 def _ids(tokens: Sequence[int], device: torch.device) -> Tensor:
