@@ -41,7 +41,7 @@ def _attend(
     """query [1, heads, n, d], key and value [1, key heads, n, d] -> [1, n, heads, d], each sequence by itself."""
     heads, groups = query.shape[1], module.num_key_value_groups
     answers = []
-    parts = (torch.split(states[0], lengths, 1) for states in (query, key, value))
+    parts = (torch.split(states[0], list(lengths), 1) for states in (query, key, value))
     for q, k, v in zip(*parts, strict=True):
         # The heads that share a key are rows of one product, so keys need not be repeated.
         n = q.shape[1]
