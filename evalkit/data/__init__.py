@@ -6,17 +6,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evalkit.data.audio import AudioError, content_sha256, decode, duration, part_sha256
+    from evalkit.data.audio import content_sha256, decode, part_sha256
     from evalkit.data.locate import at_hand
+    from evalkit.data.opening import AudioError, duration
     from evalkit.data.overview import describe, validate
     from evalkit.data.sources import SampleSource, open_samples
 
 _HOME = {
-    "AudioError": "audio",
+    "AudioError": "opening",
     "at_hand": "locate",
     "content_sha256": "audio",
     "decode": "audio",
-    "duration": "audio",
+    "duration": "opening",
     "describe": "overview",
     "validate": "overview",
     "part_sha256": "audio",

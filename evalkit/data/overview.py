@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from evalkit.data.audio import AudioError, content_sha256, duration
+from evalkit.data.audio import content_sha256
+from evalkit.data.opening import AudioError, duration
 from evalkit.data.sources import SampleSource, open_samples
 from evalkit.model import AudioSlot, Message
 from evalkit.tasks.prompts import build_messages

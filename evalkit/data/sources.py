@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evalkit.data.audio import duration
 from evalkit.data.locate import is_builtin, open_rows
+from evalkit.data.opening import duration
 from evalkit.data.rows import Rows
 from evalkit.tasks.answers import choices_of, references_of
 from evalkit.tasks.schema import AudioRef, Sample, Task, Template

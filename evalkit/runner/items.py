@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from evalkit.runner.plan import estimated_length
 from evalkit.tasks import PromptError, build_messages
 from evalkit.tasks.schema import AudioRef, Sample, Task
 
-HASH_WORKERS = 4
+HASH_WORKERS = min(4, os.cpu_count() or 1)
 HASH_CHUNK = 64
 # Stands for the content hash of audio that cannot be read.
 UNREADABLE = "unreadable"
