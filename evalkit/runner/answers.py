@@ -18,6 +18,8 @@ from evalkit.text.secrets import without_secrets
 
 MAX_REASON = 500
 OUT_OF_MEMORY = "out of memory"
+# How torch says it, small: allocators of GPUs, that of the CPU, and libraries such as cuBLAS.
+_NO_MEMORY = (OUT_OF_MEMORY, "can't allocate memory", "alloc_failed")
 FINISH_REASONS = get_args(FinishReason)
 
 logger = logging.getLogger(__name__)
@@ -107,7 +109,10 @@ def _told(text: str) -> str:
 def is_out_of_memory(error: BaseException) -> bool:
     """By name and message, so that torch need not be loaded to ask."""
     named = type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError)
-    return named or (isinstance(error, RuntimeError) and "out of memory" in str(error).lower())
+    if named or not isinstance(error, RuntimeError):
+        return named
+    text = str(error).lower()
+    return any(words in text for words in _NO_MEMORY)
 
 
 def _call(model: Model, batch: Sequence[Prepared]) -> list[Response]:

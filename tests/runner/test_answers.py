@@ -53,7 +53,16 @@ class OutOfMemoryError(RuntimeError):
 
 @pytest.mark.parametrize(
     "error",
-    [OutOfMemoryError("x"), MemoryError(), RuntimeError("CUDA error: out of memory"), MemoryError("numpy")],
+    [
+        OutOfMemoryError("x"),
+        MemoryError(),
+        MemoryError("numpy"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError(
+            "[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"
+        ),
+    ],
 )
 def test_every_kind_of_out_of_memory_costs_only_the_sample_that_never_fits(error: Exception) -> None:
     def huge(batch: Sequence[Prepared]) -> None:
