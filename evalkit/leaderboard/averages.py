@@ -13,8 +13,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from evalkit.leaderboard.seeds import arm_and_seed
 from evalkit.leaderboard.table import Cell, Column, Row, Table
 from evalkit.leaderboard.values import metric_name
+from evalkit.stats.seeds import over_seeds_and_samples
 
 SIDES = ("semantic", "paralinguistic")
 
@@ -23,6 +25,7 @@ _SCALE: Mapping[str, float] = {
     **dict.fromkeys(("accuracy", "exact_match", "macro_f1", "uar", "rouge_l"), 1.0),
     "bleu": 0.01,
 }
+_NEVER_NEGATIVE = _ERROR_RATES | {"cider"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,14 @@ def quality(metric: str, value: float) -> float | None:
     return value * _SCALE[name] if name in _SCALE else None
 
 
+def limits(metric: str) -> tuple[float, float]:
+    """The least and the greatest value of the metric key that there can be."""
+    name = metric.partition(",")[0]
+    if name in _SCALE:
+        return 0.0, 1.0 / _SCALE[name]
+    return (0.0 if name in _NEVER_NEGATIVE else -math.inf), math.inf
+
+
 def _average(table: Table, side: str) -> Average | None:
     here = [(place, column) for place, column in enumerate(table.columns) if column.side == side]
     common = [(place, column) for place, column in here if _is_common(table, place)]
@@ -84,7 +95,13 @@ def _average(table: Table, side: str) -> Average | None:
         ),
         "run for fewer than half of the rows": sorted(rare),
     }
-    return Average(side, tuple(_score(row, parts) for row in table.rows), _statement(side, parts, reasons))
+    scores = tuple(_row_score(row, table, parts) for row in table.rows)
+    statement = _statement(side, parts, reasons)
+    if any(row.seeds for row in table.rows):
+        statement += (
+            " A mean over seeds: of the seeds' averages, its interval over seeds and samples together."
+        )
+    return Average(side, scores, statement)
 
 
 def _is_common(table: Table, place: int) -> bool:
@@ -106,6 +123,31 @@ def _parts(columns: Sequence[tuple[int, Column]]) -> list[_Part]:
         for tasks in families.values()
         for place, column in tasks.values()
     ]
+
+
+def _row_score(row: Row, table: Table, parts: Sequence[_Part]) -> Score:
+    if not row.seeds:
+        return _score(row, parts)
+    members = [one for one in table.rows if one.one_of_many and one.audio == row.audio]
+    return _mean_score([_score(one, parts) for one in members if arm_and_seed(one.model)[0] == row.model])
+
+
+def _mean_score(scores: Sequence[Score]) -> Score:
+    """One trained model links all tasks of a seed, so seeds are averaged first and spread as a whole."""
+    missing = tuple(dict.fromkeys(task for score in scores for task in score.missing))
+    values = [score.value for score in scores if score.value is not None]
+    if missing or len(values) < len(scores):
+        return Score(None, missing=missing)
+    centre = sum(values) / len(values)
+    lows = [score.low for score in scores if score.low is not None]
+    highs = [score.high for score in scores if score.high is not None]
+    if len(lows) < len(scores) or len(highs) < len(scores):
+        return Score(centre)
+    below, above = centre - sum(lows) / len(lows), sum(highs) / len(highs) - centre
+    bounds = over_seeds_and_samples(values, below, above)
+    if bounds.low is None or bounds.high is None:
+        return Score(centre)
+    return Score(centre, max(bounds.low, 0.0), min(bounds.high, 100.0))
 
 
 def _score(row: Row, parts: Sequence[_Part]) -> Score:

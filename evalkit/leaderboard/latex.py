@@ -106,7 +106,7 @@ def _different(table: Table, comparison: Comparison | None) -> Collection[Place]
         (pair.second, task.task, task.tested.metric)
         for pair in pairs
         for task in pair.tasks
-        if task.different
+        if task.different and task.holds
     }
     return {
         (place, column)
@@ -125,6 +125,8 @@ def _caption(title: str, comparison: Comparison | None) -> str:
     if comparison and comparison.pairs:
         first = escape(comparison.pairs[0].first)
         parts.append(f"$\\dagger$: differs from {first} (paired test, Holm-corrected $p < 0.05$).")
+        if any(len(task.seeds) > 1 for pair in comparison.pairs for task in pair.tasks):
+            parts.append("Seeds are paired by number, and their interval has to exclude 0 as well.")
     return " ".join(parts)
 
 

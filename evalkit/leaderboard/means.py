@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from evalkit.leaderboard.averages import limits
 from evalkit.leaderboard.cost import Cost, cost_of
 from evalkit.leaderboard.notes import failures_note, numbered
 from evalkit.leaderboard.seeds import arm_and_seed, mean_value
@@ -32,6 +33,10 @@ def with_means(
         seeds, places = tuple(seed for seed, _ in group), [at for _, at in group]
         if len(group) == 1 or len(set(seeds)) < len(seeds):
             found.append(row)
+            if len(set(seeds)) > 1 and place == min(places):
+                notes.append(
+                    f"{arm}: no mean over its seeds, since one of them has two rows, made in different ways."
+                )
         elif place == min(places):
             members = [rows[at] for at in places]
             cost = cost_of([one for at in places for one in made[at]])
@@ -53,21 +58,23 @@ def _mean_row(
     for place in range(len(columns)):
         known = [cell for row in members if (cell := row.cells[place]) is not None]
         finite = all(math.isfinite(cell.value.value) for cell in known)
-        cells.append(_mean_cell(known, notes) if len(known) == len(members) and finite else None)
+        cells.append(
+            _mean_cell(known, columns[place].metric, notes) if len(known) == len(members) and finite else None
+        )
     audio = members[0].audio
     name = f"mean of {len(seeds)} seeds" + ("" if audio == "real" else f", audio: {audio}")
     return Row(f"{arm} ({name})", arm, audio, tuple(cells), cost, seeds)
 
 
-def _mean_cell(cells: Sequence[Cell], notes: list[str]) -> Cell:
-    value, spread = mean_value([cell.value for cell in cells])
+def _mean_cell(cells: Sequence[Cell], metric: str, notes: list[str]) -> Cell:
+    value, spread = mean_value([cell.value for cell in cells], limits(metric))
     counts: Counter[str] = Counter()
     for cell in cells:
         counts.update(cell.counts)
     few = f" ({value.note})" if value.note else ""
     texts = [
-        f"Mean over {len(cells)} training seeds ± their standard deviation, with Student's t interval of the "
-        f"mean{few}."
+        f"Mean over {len(cells)} training seeds ± their standard deviation. Interval of the mean: Student's t over "
+        f"the seeds joined with that over the samples{few}."
     ]
     texts += failures_note(counts)
     return Cell(value, numbered(texts, notes), dict(counts), spread)

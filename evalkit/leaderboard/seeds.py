@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from evalkit.results.record import MetricValue
-from evalkit.stats.seeds import t_interval
+from evalkit.stats.bootstrap import Interval
+from evalkit.stats.seeds import over_seeds_and_samples, t_interval
 
 _SEED = re.compile(r"(?P<arm>.+)-s(?P<seed>\d+)")
 
@@ -29,13 +32,17 @@ def arms_of(models: Iterable[str]) -> dict[str, dict[int, str]]:
     return {arm: dict(sorted(seeds.items())) for arm, seeds in found.items() if len(seeds) > 1}
 
 
-def mean_value(values: Sequence[MetricValue]) -> tuple[MetricValue, float]:
-    """The mean of one metric over training seeds with Student's t interval, and the standard deviation.
+def mean_value(
+    values: Sequence[MetricValue], limits: tuple[float, float] = (-math.inf, math.inf)
+) -> tuple[MetricValue, float]:
+    """The mean of one metric over training seeds, and the standard deviation.
 
-    Bounds are the means of those of the seeds, a seed without failures having its value for both.
+    Its interval is over seeds and samples together, where every seed has one over the samples, and ends at the
+    metric's `limits`. Bounds are the means of those of the seeds, a seed without failures having its value for
+    both.
     """
     numbers = [one.value for one in values]
-    bounds = t_interval(numbers, level=values[0].level)
+    found = _interval(values)
     changes: dict[str, Any] = {}
     if any(one.worst is not None for one in values):
         changes = {
@@ -46,12 +53,27 @@ def mean_value(values: Sequence[MetricValue]) -> tuple[MetricValue, float]:
         }
     mean = MetricValue(
         value=float(np.mean(numbers)),
-        low=bounds.low,
-        high=bounds.high,
+        low=None if found.low is None else max(found.low, limits[0]),
+        high=None if found.high is None else min(found.high, limits[1]),
         level=values[0].level,
-        method=bounds.method,
+        method=found.method,
         higher_is_better=values[0].higher_is_better,
-        note=bounds.note,
+        note=found.note,
         **changes,
     )
     return mean, float(np.std(numbers, ddof=1))
+
+
+def _interval(values: Sequence[MetricValue]) -> Interval:
+    numbers, level = [one.value for one in values], values[0].level
+    lows, highs = (
+        [one.low for one in values if one.low is not None],
+        [one.high for one in values if one.high is not None],
+    )
+    if len(lows) < len(values) or len(highs) < len(values):
+        alone = t_interval(numbers, level=level)
+        return replace(alone, note="; ".join(filter(None, [alone.note, "over the seeds alone"])))
+    centre = float(np.mean(numbers))
+    return over_seeds_and_samples(
+        numbers, centre - float(np.mean(lows)), float(np.mean(highs)) - centre, level=level
+    )

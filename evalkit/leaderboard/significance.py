@@ -21,9 +21,9 @@ def compared_with(model: str, runs: Sequence[StoredRun], *, seed: int = 0) -> Co
     several = arms_of(run.result.model for run in heard)
     arms: dict[str, dict[str, dict[int, StoredRun]]] = {}
     for run in heard:
-        arm, seed = arm_and_seed(run.result.model)
-        name, seed = (arm, seed) if arm in several else (run.result.model, 0)
-        arms.setdefault(name, {}).setdefault(run.result.task, {})[seed] = run
+        arm, number = arm_and_seed(run.result.model)
+        name, number = (arm, number) if arm in several else (run.result.model, 0)
+        arms.setdefault(name, {}).setdefault(run.result.task, {})[number] = run
     if model not in arms:
         raise ValueError(f"{unknown('model', model, arms)}; daggers are set against a model of the table")
     others = [

@@ -74,3 +74,22 @@ def t_interval(
     half = float(t.ppf((1 + level) / 2, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
     note = f"only {len(values)} {many}" if len(values) < FEW_SEEDS else ""
     return Interval(centre - half, centre + half, f"t interval over {many}", note=note)
+
+
+def over_seeds_and_samples(
+    values: Sequence[float], below: float, above: float, *, level: float = 0.95
+) -> Interval:
+    """The interval of the mean of one value a training seed, all on the same samples.
+
+    below, above: how far the interval over the samples reaches from the mean, at the same level. The seeds'
+    part is Student's t. The two are independent, so their distances add as variances do (MOVER: Zou, Huang and
+    Zhang, Comput. Stat. Data Anal. 53, 2009). Refused for a single value, as `t_interval` is.
+    """
+    seeds = t_interval(values, level=level)
+    if seeds.low is None or seeds.high is None:
+        return seeds
+    centre, half = float(np.mean(values)), (seeds.high - seeds.low) / 2
+    method = "t interval over seeds joined with that over samples"
+    return Interval(
+        centre - math.hypot(half, below), centre + math.hypot(half, above), method, note=seeds.note
+    )

@@ -95,3 +95,22 @@ def test_cider_has_no_best_value() -> None:
 
 def test_a_table_without_sides_has_no_averages() -> None:
     assert averages(build_table([record("m", "asr_en", 0.5, side="")])) == ()
+
+
+def test_seeds_are_averaged_before_their_spread_is_taken() -> None:
+    """Tasks of one trained model rise and fall together: here they cancel, and the average has no spread."""
+    qualities = {"m": (0.5, 0.7), "m-s1": (0.6, 0.6), "m-s2": (0.7, 0.5)}
+    results = [
+        record(name, task, quality)
+        for name, both in qualities.items()
+        for task, quality in zip(("asr_en", "captions"), both, strict=True)
+    ]
+    table = build_table(select(results))
+    (semantic,) = averages(table)
+    assert table.rows[0].seeds == (0, 1, 2)
+    mean, *single = semantic.scores
+    assert mean.value == pytest.approx(60)
+    assert (mean.low, mean.high) == pytest.approx((single[0].low, single[0].high))
+    assert "A mean over seeds" in semantic.statement
+    lacking = averages(build_table(select(results[:-1])))[0].scores[0]
+    assert (lacking.value, lacking.missing) == (None, ("captions",))

@@ -140,7 +140,9 @@ def test_few_clusters_cannot_show_a_difference_and_that_is_said(clips: Path, tmp
     assert "only 2 clusters" in found.tested.note
 
 
-def test_training_seeds_are_averaged_paired_by_number_and_given_a_t_interval(runs: Path, clips: Path) -> None:
+def test_training_seeds_are_averaged_paired_by_number_and_take_part_in_the_interval(
+    runs: Path, clips: Path
+) -> None:
     for seed, wrong in ((1, 10), (2, 14)):
         run(Talker(f"dense-s{seed}", range(wrong)), transcription(clips), runs)
     for seed, wrong in ((1, 2), (2, 4), (3, 9)):
@@ -155,7 +157,12 @@ def test_training_seeds_are_averaged_paired_by_number_and_given_a_t_interval(run
     gaps = np.subtract(spread.second, spread.first)
     assert task.tested.difference == pytest.approx(gaps.mean())
     bounds = scipy.stats.ttest_1samp(gaps, 0).confidence_interval()
-    assert (spread.low, spread.high) == pytest.approx((bounds.low, bounds.high))
+    assert task.tested.low is not None and task.tested.high is not None
+    joined = (
+        gaps.mean() - np.hypot(gaps.mean() - bounds.low, gaps.mean() - task.tested.low),
+        gaps.mean() + np.hypot(bounds.high - gaps.mean(), task.tested.high - gaps.mean()),
+    )
+    assert (spread.low, spread.high) == task.tested.bounds == pytest.approx(joined)
     assert spread.note == "only 3 seeds"
     assert done.pairs[0].only == ("words, seed 3 (moe)",)
     words = in_words(task, "dense", "moe")
@@ -170,6 +177,28 @@ def test_a_verdict_that_the_seeds_do_not_bear_out_says_so(clips: Path, tmp_path:
     task = the_task(compared(tmp_path, "a", "b"), "words")
     assert task.different
     assert verdict(task, "a", "b") == "b is better, with these seeds"
+
+
+def test_a_verdict_that_every_seed_bears_out_stands_alone(clips: Path, tmp_path: Path) -> None:
+    for name, wrong in (("a", 24), ("a-s1", 24), ("a-s2", 24), ("b", 6), ("b-s1", 6), ("b-s2", 6)):
+        run(Talker(name, range(wrong)), transcription(clips), tmp_path)
+    done = compared(tmp_path, "a", "b")
+    task = the_task(done, "words")
+    assert task.tested.bounds == pytest.approx((task.tested.low, task.tested.high))
+    assert verdict(task, "a", "b") == "b is better"
+    assert "over training seeds (Student's t) and samples together" in render_comparison(done)
+
+
+def test_an_average_gain_is_over_the_seeds_too(clips: Path, tmp_path: Path) -> None:
+    for seed, wrong in (("", 8), ("-s1", 12), ("-s2", 10)):
+        run(Talker(f"a{seed}", range(wrong)), naming(clips), tmp_path)
+        run(Talker(f"b{seed}", range(4)), naming(clips), tmp_path)
+    done = compared(tmp_path, "a", "b")
+    (gain,) = done.pairs[0].averages
+    task = the_task(done, "names")
+    assert gain.seeds == 3
+    assert gain.gain == pytest.approx(100 * 6 / 24)
+    assert (gain.low, gain.high) == pytest.approx(tuple(100 * end for end in task.tested.bounds))
 
 
 def test_slices_cover_all_samples_and_have_no_verdict(runs: Path) -> None:

@@ -88,6 +88,17 @@ def test_seeds_are_compared_together_and_the_dagger_stands_at_their_mean(runs: P
     assert "$\\,\\pm\\,$" in marked[0]
 
 
+def test_no_dagger_stands_where_other_seeds_may_say_otherwise(clips: Path, tmp_path: Path) -> None:
+    for name, wrong in (("a", 24), ("a-s1", 12), ("b", 6), ("b-s1", 12)):
+        run(Talker(name, range(wrong)), naming(clips), tmp_path)
+    stored = find_runs([tmp_path])
+    comparison = compared_with("a", stored)
+    assert comparison.pairs[0].tasks[0].different
+    text = render_latex(build_table(select([one.result for one in stored])), "mini", comparison)
+    assert "^{\\dagger" not in text
+    assert "Seeds are paired by number" in text
+
+
 def test_without_a_difference_there_is_no_dagger(runs: Path, clips: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         run(Talker(name, [3]), naming(clips), tmp_path / "alike")

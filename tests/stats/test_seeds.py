@@ -9,7 +9,7 @@ import scipy.stats
 from evalkit.metrics import get
 from evalkit.stats import Additive, paired_interval, randomisation
 from evalkit.stats.matched_pairs import matched_pairs
-from evalkit.stats.seeds import MeanOverSeeds, mean_over_seeds, t_interval
+from evalkit.stats.seeds import MeanOverSeeds, mean_over_seeds, over_seeds_and_samples, t_interval
 
 REFERENCES = [[label] for label in "aabbbccaab"]
 ANSWERS = [list("aabbbccbab"), list("abbbbcaaab"), list("babbaccaaa")]
@@ -60,6 +60,36 @@ def test_one_seed_has_no_interval_and_no_value_is_an_error() -> None:
     for values in ([], [0.3, float("nan")]):
         with pytest.raises(ValueError, match="finite values"):
             t_interval(values)
+
+
+def test_the_interval_over_seeds_and_samples_adds_squares() -> None:
+    values = [0.31, 0.28, 0.37]
+    seeds = t_interval(values)
+    assert seeds.low is not None and seeds.high is not None
+    found = over_seeds_and_samples(values, 0.03, 0.05)
+    centre = np.mean(values)
+    assert found.low == pytest.approx(centre - np.hypot(centre - seeds.low, 0.03))
+    assert found.high == pytest.approx(centre + np.hypot(seeds.high - centre, 0.05))
+    alike = over_seeds_and_samples([0.3, 0.3, 0.3], 0.03, 0.05)
+    assert (alike.low, alike.high) == pytest.approx((0.27, 0.35))
+    assert over_seeds_and_samples([0.3], 0.03, 0.05).low is None
+
+
+@pytest.mark.parametrize(("of_seeds", "of_samples"), [(1.0, 1.0), (0.2, 1.0), (1.0, 0.2)])
+def test_it_covers_the_truth_that_is_over_all_seeds_and_samples(of_seeds: float, of_samples: float) -> None:
+    """Three seeds on the same samples; the share of the seeds or of the samples alone would cover less."""
+    rng = np.random.default_rng(0)
+    covered = alone = 0
+    for _ in range(2000):
+        values = of_samples * rng.standard_normal() + of_seeds * rng.standard_normal(3)
+        found = over_seeds_and_samples(list(values), 1.96 * of_samples, 1.96 * of_samples)
+        assert found.low is not None and found.high is not None
+        covered += found.low <= 0 <= found.high
+        seeds = t_interval(list(values))
+        assert seeds.low is not None and seeds.high is not None
+        alone += seeds.low <= 0 <= seeds.high
+    assert covered / 2000 > 0.94
+    assert of_samples < of_seeds or alone / 2000 < 0.9
 
 
 def test_matched_pairs_is_a_z_test_of_the_errors_a_segment() -> None:

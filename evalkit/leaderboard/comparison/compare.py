@@ -136,7 +136,13 @@ def _counts(runs: Sequence[StoredRun]) -> dict[str, int]:
 
 def _judged(pair: PairComparison, corrected: Sequence[float], tests: int) -> PairComparison:
     tasks = tuple(
-        replace(task, corrected=p, tests=tests, detectable=task.tested.detectable(tests))
+        replace(
+            task,
+            corrected=p,
+            tests=tests,
+            detectable=task.tested.detectable(tests),
+            holds=task.tested.holds(tests),
+        )
         for task, p in zip(pair.tasks, corrected, strict=True)
     )
     return replace(pair, tasks=tasks, averages=tuple(average_gains(tasks)))

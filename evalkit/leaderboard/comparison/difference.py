@@ -25,7 +25,7 @@ from evalkit.stats import (
 from evalkit.stats.bootstrap import FEW
 from evalkit.stats.matched_pairs import matched_pairs
 from evalkit.stats.reducers import Matrix, Vector
-from evalkit.stats.seeds import mean_over_seeds, t_interval
+from evalkit.stats.seeds import mean_over_seeds, over_seeds_and_samples, t_interval
 
 LEVEL = 0.95
 POWER = 0.8
@@ -33,7 +33,11 @@ POWER = 0.8
 
 @dataclass(frozen=True, slots=True)
 class SeedSpread:
-    """The values of every training seed, and Student's t interval of the mean of their differences."""
+    """The values of every training seed.
+
+    low, high: 95 % interval of the mean of their differences, over seeds and samples together; over the seeds
+    alone where the samples have none.
+    """
 
     seeds: tuple[int, ...]
     first: tuple[float, ...]
@@ -47,7 +51,7 @@ class SeedSpread:
 class Difference:
     """Second minus first, each the mean over its training seeds.
 
-    low, high: 95 % bootstrap interval over samples or clusters; p: of `test`, over `units` of them;
+    low, high: 95 % bootstrap interval over samples or clusters, of these models; p: of `test`, over `units` of them;
     error: standard error, from the interval's width, None for fewer than 10 units;
     effect: difference by the spread of one unit (Cohen's d_z, Lakens 2013, equation 7);
     relative: difference by the first's value;
@@ -80,6 +84,21 @@ class Difference:
         """The difference with the sign that makes better positive."""
         return self.difference if self.higher_is_better else -self.difference
 
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """The interval to show: over the training seeds too, where there are several."""
+        several = len(self.spread.seeds) > 1
+        return (self.spread.low, self.spread.high) if several else (self.low, self.high)
+
+    def holds(self, tests: int) -> bool:
+        """Whether another training of both arms may be expected to say the same: the interval over seeds and
+        samples, at 1 - 0.05 / `tests`, is on one side of 0. True for a single seed, which cannot tell.
+        """
+        if len(self.spread.seeds) < 2:
+            return True
+        found = _over_seeds(self, 1 - 0.05 / tests)
+        return found.low is not None and found.high is not None and not found.low <= 0 <= found.high
+
     def detectable(self, tests: int) -> float | None:
         """The smallest true difference that this many units show with a probability of 80 %.
 
@@ -110,6 +129,7 @@ def paired_difference(
     test = _test(scorer, ones, others, base.clusters, seed)
     bounds = paired_interval(scorer, others, ones, base.clusters, level=LEVEL, seed=seed)
     values = [value_of_all(scorer, statistics) for statistics in (ones, others)]
+    spread = _spread(first, second, seeds, bounds)
     error = _error(bounds, test.units)
     wins, ties, losses = _wins(scorer, ones, others, higher=base.metric.higher_is_better)
     return Difference(
@@ -129,7 +149,7 @@ def paired_difference(
         wins=wins,
         ties=ties,
         losses=losses,
-        spread=_spread(first, second, seeds),
+        spread=spread,
         note=bounds.note,
         also=_also(first, second),
     )
@@ -180,7 +200,28 @@ def _wins(
     return wins, len(gains) - wins - losses, losses
 
 
-def _spread(first: Sequence[Measured], second: Sequence[Measured], seeds: Sequence[int]) -> SeedSpread:
+def _spread(
+    first: Sequence[Measured], second: Sequence[Measured], seeds: Sequence[int], samples: Interval
+) -> SeedSpread:
     ones, others = (tuple(value_of_all(m.scorer, m.statistics) for m in arm) for arm in (first, second))
-    bounds = t_interval([other - one for one, other in zip(ones, others, strict=True)], level=LEVEL)
-    return SeedSpread(tuple(seeds), ones, others, bounds.low, bounds.high, bounds.note)
+    gaps = [other - one for one, other in zip(ones, others, strict=True)]
+    found = _joined(gaps, samples.low, samples.high, LEVEL)
+    return SeedSpread(tuple(seeds), ones, others, found.low, found.high, found.note)
+
+
+def _over_seeds(found: Difference, level: float) -> Interval:
+    """Of the mean difference, over seeds and samples; the samples' part is stretched as a normal one is."""
+    gaps = [other - one for one, other in zip(found.spread.first, found.spread.second, strict=True)]
+    if found.low is None or found.high is None:
+        return _joined(gaps, None, None, level)
+    normal = NormalDist()
+    stretch = normal.inv_cdf((1 + level) / 2) / normal.inv_cdf((1 + LEVEL) / 2)
+    low, high = (found.difference + stretch * (end - found.difference) for end in (found.low, found.high))
+    return _joined(gaps, low, high, level)
+
+
+def _joined(gaps: Sequence[float], low: float | None, high: float | None, level: float) -> Interval:
+    if low is None or high is None:
+        return t_interval(gaps, level=level)
+    centre = float(np.mean(gaps))
+    return over_seeds_and_samples(gaps, max(centre - low, 0.0), max(high - centre, 0.0), level=level)

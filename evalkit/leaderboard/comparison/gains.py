@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from evalkit.leaderboard.averages import quality
 from evalkit.leaderboard.comparison.difference import Difference
 from evalkit.leaderboard.comparison.types import AverageGain, TaskComparison
+from evalkit.stats.seeds import over_seeds_and_samples
 
 
 def average_gains(tasks: Sequence[TaskComparison]) -> Iterator[AverageGain]:
@@ -37,7 +38,23 @@ def _average(side: str, families: Mapping[str, Sequence[TaskComparison]]) -> Ave
     names = tuple(task.task for tasks in families.values() for task in tasks)
     if not bounded:
         return AverageGain(side, gain, None, None, names)
+    seeds = {task.seeds for family in families.values() for task in family}
+    if len(seeds) == 1 and len(several := seeds.pop()) > 1:
+        gains = [_seed_gain(families, place) for place in range(len(several))]
+        found = over_seeds_and_samples(gains, math.sqrt(below), math.sqrt(above))
+        return AverageGain(side, gain, found.low, found.high, names, len(several))
     return AverageGain(side, gain, gain - math.sqrt(below), gain + math.sqrt(above), names)
+
+
+def _seed_gain(families: Mapping[str, Sequence[TaskComparison]], place: int) -> float:
+    """The average gain of one training seed: one trained model links all its tasks."""
+    gain = 0.0
+    for tasks in families.values():
+        for task in tasks:
+            spread = task.tested.spread
+            ends = [quality(task.tested.metric, arm[place]) or 0.0 for arm in (spread.first, spread.second)]
+            gain += 100 / len(families) / len(tasks) * (ends[1] - ends[0])
+    return gain
 
 
 def _quality_gain(found: Difference) -> tuple[float, float | None, float | None]:

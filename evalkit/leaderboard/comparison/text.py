@@ -81,7 +81,7 @@ def verdict(task: TaskComparison, first: str, second: str) -> str:
     if not task.different:
         return NO_DIFFERENCE
     better = second if task.tested.gain > 0 else first
-    return f"{better} is better" + ("" if _holds_over_seeds(task) else ", with these seeds")
+    return f"{better} is better" + ("" if task.holds else ", with these seeds")
 
 
 def in_words(task: TaskComparison, first: str, second: str) -> str:
@@ -133,15 +133,8 @@ def _about_seeds(task: TaskComparison) -> Iterator[str]:
         yield (
             f"Over {len(spread.seeds)} training seeds the mean difference is "
             f"{signed_text(key, task.tested.difference)} {_bounds(key, spread.low, spread.high)} "
-            f"by Student's t ({spread.note or 'seeds'}); by seed: {single}."
+            f"over seeds and samples{f' ({spread.note})' if spread.note else ''}; by seed: {single}."
         )
-
-
-def _holds_over_seeds(task: TaskComparison) -> bool:
-    spread = task.tested.spread
-    if spread.low is None or spread.high is None:
-        return True
-    return spread.low > 0 or spread.high < 0
 
 
 def _tasks(pair: PairComparison, tests: int) -> Block:
@@ -172,12 +165,19 @@ def _tasks(pair: PairComparison, tests: int) -> Block:
 
 def _task_notes(pair: PairComparison, tests: int) -> Iterator[str]:
     yield from (in_words(task, pair.first, pair.second) for task in pair.tasks)
+    several = any(len(task.seeds) > 1 for task in pair.tasks)
+    over = " over training seeds (Student's t) and samples together" if several else ""
     yield (
-        f"Difference: {pair.second} minus {pair.first}, on the same samples, with its 95 % interval. The first "
+        f"Difference: {pair.second} minus {pair.first}, on the same samples, with its 95 % interval{over}. The first "
         f"metric of a task is tested, p corrected over {tests} test{'s' if tests > 1 else ''} (Holm); a "
         f"difference is called one below {ALPHA}. Effect: difference by the spread of one sample or cluster "
         f"(Cohen's d_z)."
     )
+    if several:
+        yield (
+            "p is about these models; `with these seeds` stands where the interval over seeds and samples, corrected "
+            "for as many tests, does not exclude 0, so that other seeds may say otherwise."
+        )
     if any(len(task.seeds) == 1 for task in pair.tasks):
         yield (
             "One training seed an arm: this is about these two models, not about what another seed would give."
@@ -229,7 +229,8 @@ def _averages(pair: PairComparison) -> Block:
     rows = [(one.side, _gain_text(one), ", ".join(one.tasks)) for one in pair.averages]
     note = (
         "Points of 100, positive where better: mean over families of the mean of their tasks, error rates as "
-        "1 - rate; intervals take tasks as independent."
+        "1 - rate; intervals take tasks as independent over the samples"
+        + (", and are over training seeds too." if any(one.seeds > 1 for one in pair.averages) else ".")
     )
     headings = ("side", "gain", "tasks")
     return Block(f"{pair.second} against {pair.first}, on average", headings, tuple(rows), (note,), texts=1)
@@ -285,7 +286,7 @@ def _bounds(key: str, low: float | None, high: float | None) -> str:
 
 def _with_bounds(found: Difference) -> str:
     """`+2.3 [-0.4, +4.9]`."""
-    bounds = _bounds(found.metric, found.low, found.high)
+    bounds = _bounds(found.metric, *found.bounds)
     text = signed_text(found.metric, found.difference)
     return text if bounds == MISSING else f"{text} {bounds}"
 

@@ -27,7 +27,8 @@ class TaskComparison:
     """Two arms on one task.
 
     differences: of every metric, the first being the one that is tested; corrected: its p after Holm's
-    correction over all `tests` of the comparison; detectable: the smallest difference it could have shown;
+    correction over all `tests` of the comparison; holds: whether it may be expected of further training seeds
+    too, as far as there are several (see `Difference.holds`); detectable: the smallest difference it could have shown;
     failures: answers by status of either arm, over `seeds` training seeds.
     """
 
@@ -42,6 +43,7 @@ class TaskComparison:
     corrected: float = math.nan
     tests: int = 1
     detectable: float | None = None
+    holds: bool = True
 
     @property
     def tested(self) -> Difference:
@@ -60,7 +62,8 @@ class TaskComparison:
 @dataclass(frozen=True, slots=True)
 class AverageGain:
     """What the second arm gains on one side, in points of 0 to 100: mean over families of the mean of their
-    tasks (see `averages.quality`); `tasks` are those that have a part in it.
+    tasks (see `averages.quality`); `tasks` are those that have a part in it; `seeds`: how many training seeds
+    its interval is over, besides the samples.
     """
 
     side: str
@@ -68,6 +71,7 @@ class AverageGain:
     low: float | None
     high: float | None
     tasks: tuple[str, ...]
+    seeds: int = 1
 
 
 @dataclass(frozen=True, slots=True)
