@@ -192,7 +192,8 @@ def choice_logprobs(
         end = here.start + len(unit.trunk)
         width = sum(map(len, unit.branches))
         # The end of the trunk predicts every choice's first token, each branch the rest of its own.
-        logits = model.lm_head(reading.hidden[here.row, end - 1 : end + width])
+        # In fp32 whatever the head is in: bf16 knows a log-likelihood to three digits.
+        logits = model.lm_head(reading.hidden[here.row, end - 1 : end + width]).float()
         spread = logits.logsumexp(-1)
         found = []
         for start, tokens in zip(here.branches, offered, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -202,6 +203,13 @@ def test_a_choice_without_tokens_is_certain() -> None:
     )
     assert empty == 0
     assert other < 0
+
+
+def test_likelihoods_add_up_to_one_also_for_a_model_and_its_head_in_bf16() -> None:
+    model = tiny_llama().bfloat16()
+    every_token = [torch.tensor([token]) for token in range(97)]
+    (scores,) = choice_logprobs(model, [torch.full((3, 32), 0.1).bfloat16()], [every_token])
+    assert sum(map(math.exp, scores)) == pytest.approx(1, abs=1e-4)
 
 
 def test_what_prompts_share_is_read_once_and_changes_no_answer(
