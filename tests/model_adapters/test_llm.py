@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from evalkit.model import GenerationSettings
+from model_adapters.audio_llm import decoding
 from model_adapters.audio_llm.config import LoraConfig
 from model_adapters.audio_llm.decoding import choice_logprobs, decode
 from model_adapters.audio_llm.llm import embedding_norm, load_llm, merge_lora, pad
@@ -136,6 +137,37 @@ def test_a_prompt_draws_the_same_tokens_whatever_is_beside_it() -> None:
         for one, seed in zip(prompts, (7, 8, 9), strict=True)
     ]
     assert together == apart
+
+
+def test_looking_at_new_tokens_once_in_eight_steps_writes_what_looking_every_time_writes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on a GPU: rows end inside a block, at its end and not at all, and the last block is a short one."""
+    model = tiny_llama()
+    settings = GenerationSettings(max_new_tokens=21, do_sample=True, temperature=2.0)
+    prompts = [torch.full((length, 32), 0.1 * length) for length in (2, 5, 3, 4, 1)]
+    prompts.append(torch.full((3, 32), float("nan")))
+    seeds = range(6)
+    free = decode(model, prompts, settings, [], seeds=seeds)
+    assert free[5] is None
+    stops = [free[0][3], free[1][7], free[2][12]]  # type: ignore[index]
+
+    def written() -> list[list[int] | None]:
+        return decode(model, prompts, settings, stops, seeds=seeds)
+
+    every_time = written()
+    lengths = [len(tokens) for tokens in every_time if tokens is not None]
+    assert any(0 < length < 7 for length in lengths)
+    assert any(8 < length < 15 for length in lengths)
+    assert 21 in lengths
+    monkeypatch.setattr(decoding, "_patience", lambda device: 8)
+    assert written() == every_time
+    steps: list[int] = []
+    model.lm_head.register_forward_hook(lambda *_: steps.append(1))
+    for prompt, seed, tokens in zip(prompts[:5], seeds, every_time[:5], strict=False):
+        steps.clear()
+        assert decode(model, [prompt], settings, stops, seeds=[seed]) == [tokens]
+        assert len(steps) == decoding.steps_of(len(tokens or []), 21, torch.device("cpu"))
 
 
 def test_sampling_follows_the_probabilities_within_top_p() -> None:
