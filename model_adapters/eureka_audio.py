@@ -11,10 +11,12 @@ from __future__ import annotations
 import importlib
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from evalkit.model import Audio, AudioSlot, Card, LoadOptions, ModelInfo, Prepared, Request, Response
+from model_adapters.drawing import drawn_by
 from model_adapters.hub import check_args, fetch_weights, identify, setting
 from model_adapters.letters import lettered
 from model_adapters.stops import until
@@ -56,15 +58,13 @@ class EurekaAudio:
         settings = request.settings
         sampling: dict[str, Any] = dict(GREEDY)
         if settings.do_sample:
-            import torch
-
-            torch.manual_seed(settings.seed)
             sampling |= {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p}
         with tempfile.TemporaryDirectory() as folder:
             files = [_written(audio, Path(folder), place) for place, audio in enumerate(request.audios)]
-            text = self._model.generate(
-                self._messages(request, files), max_new_tokens=settings.max_new_tokens, **sampling
-            )
+            with drawn_by(settings.seed) if settings.do_sample else nullcontext():
+                text = self._model.generate(
+                    self._messages(request, files), max_new_tokens=settings.max_new_tokens, **sampling
+                )
         text, _ = until(str(text), settings.stop)
         return Response(text.strip())
 

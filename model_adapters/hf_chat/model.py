@@ -12,6 +12,7 @@ import inspect
 import io
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from evalkit.model import Audio, Message, ModelInfo, Prepared, Request, Response
+from model_adapters.drawing import drawn_by
 from model_adapters.stops import until
 
 Conversation = list[dict[str, Any]]
@@ -86,9 +88,9 @@ class ChatModel:
         inputs = self.inputs([prepared.payload.conversation for prepared in batch])
         sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         if settings.do_sample:
-            torch.manual_seed(settings.seed)
             sampling = {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p}
-        rows = self._model.generate(**inputs, max_new_tokens=settings.max_new_tokens, **sampling)
+        with drawn_by(settings.seed) if settings.do_sample else nullcontext():
+            rows = self._model.generate(**inputs, max_new_tokens=settings.max_new_tokens, **sampling)
         prompt = inputs["input_ids"].shape[1]
         lengths = inputs["attention_mask"].sum(-1).tolist()
         return [

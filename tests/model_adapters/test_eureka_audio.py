@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from evalkit.cards import load_model, read_card, resolve_model
 from evalkit.model import Audio, AudioSlot, Card, GenerationSettings, LoadOptions, Message, Request
@@ -92,6 +96,21 @@ def test_questions_have_no_system_prompt_and_are_answered_greedily(card: Card) -
     assert (call["do_sample"], call["temperature"], call["top_p"], call["top_k"]) == (False, 0.0, 0.0, 0)
     assert (call["max_new_tokens"], call["repetition_penalty"]) == (9, 1.05)
     assert not Path(message["content"][0]["audio_url"]["url"]).exists()
+
+
+def test_replicas_that_sample_at_the_same_time_do_not_mix_their_draws(card: Card) -> None:
+    def drawn(*_: Any, **__: Any) -> str:
+        time.sleep(0.05)  # so that another thread has set its seed, unless it waits
+        return f"{torch.rand(1).item():.6f}"
+
+    model: Any = load_model(card, trusting())
+    model._model.generate = drawn
+    settings = [GenerationSettings(do_sample=True, seed=seed) for seed in range(4)]
+    asked = [model.prepare(replace(ask(audio(16, 0.5)), settings=one)) for one in settings]
+    alone = model.generate(asked)
+    assert len({response.text for response in alone}) == 4
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda one: model.generate([one])[0], asked)) == alone
 
 
 def test_recognition_has_the_authors_system_prompt_and_the_audio_alone(card: Card) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,6 +114,23 @@ def test_sampling_follows_the_seed_of_each_sample(model: Any) -> None:
     drawn = [ask(TONE, do_sample=True, seed=seed) for seed in (1, 2, 1)]
     first, second, again = (r.text for r in model.generate([model.prepare(one) for one in drawn]))
     assert first == again != second
+
+
+def test_replicas_that_sample_at_the_same_time_do_not_mix_their_draws(
+    tiny: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model: Any = load_model(resolve_model(f"hf:{tiny['qwen2_audio']}"), CPU)
+    prepared = [model.prepare(ask(TONE, do_sample=True, seed=seed)) for seed in (1, 2)]
+    alone = model.generate(prepared)
+    whole = model._model.generate
+
+    def slow(**given: Any) -> Any:
+        time.sleep(0.2)  # so that the other has drawn, unless it waits
+        return whole(**given)
+
+    monkeypatch.setattr(model._model, "generate", slow)
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(lambda one: model.generate([one])[0], prepared)) == alone
 
 
 @pytest.mark.parametrize(
