@@ -5,7 +5,7 @@
 All ask the same weights the same questions about the same clips, with the same decoding:
 
 evalkit     a whole run: reading, hashing, planning, batching, journal
-bare        everything prepared beforehand and sorted by length; only the model is called, a full batch at a time
+bare        the batches that evalkit plans, prepared beforehand; only the model is called, one after the other
 one_by_one  the same model, a sample after the other: prepare, answer. It profits from packed weights, short
             windows, the encoder cache and choices scored in one pass, so it shows what batching alone brings
 plain       the naive loop: transformers' own modules, a sample after the other (see plain.py)
@@ -41,8 +41,8 @@ from evalkit.data import open_samples
 from evalkit.model import LoadOptions, Model, Prepared, Request, Response
 from evalkit.runner import RunSettings, run_task
 from evalkit.runner.engine import Preparation
-from evalkit.runner.items import work_items
-from evalkit.runner.plan import budget_for
+from evalkit.runner.items import WorkItem, work_items
+from evalkit.runner.plan import budget_for, plan_batches
 from evalkit.tasks import find_tasks
 from evalkit.tasks.schema import Task
 
@@ -107,7 +107,7 @@ def made(
     sampled: int | None,
     names: list[str],
 ) -> dict[str, Loop]:
-    requests = asked(task, limit)
+    items, requests = asked(task, limit)
     everything = range(len(requests))
     some: Sequence[int] = everything
     if sampled is not None and sampled < len(requests):
@@ -117,7 +117,7 @@ def made(
         "one_by_one": lambda: [call(model, [model.prepare(requests[place]())])[0] for place in some],
     }
     if "bare" in names:
-        runs["bare"] = ideal_batches(model, requests)
+        runs["bare"] = ideal_batches(model, items, requests)
     if naive is not None:
         runs["plain"] = lambda: [naive.answer(requests[place]()) for place in some]
     for one in requests[:WARM_UP]:
@@ -187,12 +187,12 @@ def together(tasks: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def asked(task: Task, limit: int | None) -> list[Callable[[], Request]]:
-    """For every sample, what reads and decodes it and builds its request."""
+def asked(task: Task, limit: int | None) -> tuple[Sequence[WorkItem], list[Callable[[], Request]]]:
+    """Every question, and what reads and decodes its audio and builds its request."""
     samples = open_samples(task, limit=limit) if limit else open_samples(task)
     preparation = Preparation(task, samples, "real")
     items = work_items(task, samples, "real", 0)
-    return [lambda item=item: preparation.request(item) for item in items]  # type: ignore[misc]
+    return items, [lambda item=item: preparation.request(item) for item in items]  # type: ignore[misc]
 
 
 def by_evalkit(model: Model, task: Task, limit: int | None) -> Answers:
@@ -201,18 +201,19 @@ def by_evalkit(model: Model, task: Task, limit: int | None) -> Answers:
     return [entry.response for entry in done.entries]
 
 
-def ideal_batches(model: Model, requests: Sequence[Callable[[], Request]]) -> Callable[[], Answers]:
-    """The loop over batches that are ready, longest first, as large as evalkit makes them at most."""
+def ideal_batches(
+    model: Model, items: Sequence[WorkItem], requests: Sequence[Callable[[], Request]]
+) -> Callable[[], Answers]:
+    """The loop over batches that are ready: those of `evalkit run`, with questions about one clip side by side."""
     ready = [model.prepare(one()) for one in requests]
-    order = sorted(range(len(ready)), key=lambda index: -ready[index].cost)
-    size = budget_for("auto", model.info.device).samples
+    budget = budget_for("auto", model.info.device)
+    plan = plan_batches([item.length for item in items], budget, [item.contents or None for item in items])
 
     def loop() -> Answers:
         found: dict[int, Response] = {}
-        for start in range(0, len(order), size):
-            batch = order[start : start + size]
-            found |= dict(zip(batch, call(model, [ready[index] for index in batch]), strict=True))
-        return [found[index] for index in range(len(ready))]
+        for batch in plan:
+            found |= dict(zip(batch, call(model, [ready[place] for place in batch]), strict=True))
+        return [found[place] for place in range(len(ready))]
 
     return loop
 

@@ -100,6 +100,18 @@ def test_the_naive_loop_pads_to_30_seconds_and_scores_every_choice_by_itself(car
     assert seen == [("mel", (1, 80, 3000)), ("llm", (1,)), ("llm", (1,)), ("llm", (1,))]
 
 
+def test_the_bare_loop_has_the_batches_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "runner"))
+    tiny = importlib.import_module("tiny_model").TinyModel
+    task = importlib.import_module("toy_task").toy_task(tmp_path, 20, repeats=3)
+    ran, bare = tiny(), tiny()
+    answers = throughput.by_evalkit(ran, task, None)
+    loop = throughput.ideal_batches(bare, *throughput.asked(task, None))
+    assert loop() == answers
+    assert bare.batches == ran.batches
+    assert len(bare.batches) > 2
+
+
 def test_ratios_pair_the_turns_and_sampled_loops_count_as_if_asked_everything() -> None:
     assert throughput.ratio([2.0, 30.0, 4.0], [1.0, 10.0, 1.0]) == 3.0
     tasks = {
