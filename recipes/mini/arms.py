@@ -1,6 +1,7 @@
 """Train every arm and seed, one after the other: `python -m recipes.mini.arms --data DIR --output DIR`.
 
-The same command again goes on where it was, in the middle of an arm too; arms that are done are passed over.
+The same command again goes on where it was, in the middle of an arm too; arms that are done are passed over,
+one that another recipe made is refused.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from evalkit.cards import train_model
+from model_adapters.audio_llm.training.recipe import read_recipe, with_seed
+from model_adapters.audio_llm.training.run import is_trained, train
 
 RECIPES = Path(__file__).parent
 COMPARED = ("moe_adapter", "dense_baseline", "dense_active")
@@ -40,17 +42,17 @@ def main() -> None:
     arguments = parser.parse_args()
     part, parts = arguments.part
     for arm, seed in list(queue())[part - 1 :: parts]:
-        name = arm if seed is None else f"{arm}-s{seed}"
-        if (arguments.output / name / f"{name}.yaml").exists():
+        recipe = read_recipe(RECIPES / f"{arm}.yaml")
+        recipe = recipe if seed is None else with_seed(recipe, seed)
+        name, output = recipe.name, arguments.output / recipe.name
+        if is_trained(recipe, output):
             print(f"{name} is done", flush=True)
             continue
-        card = train_model(
-            RECIPES / f"{arm}.yaml",
-            "audio_llm",
+        card = train(
+            recipe,
+            output,
             data=arguments.data,
-            output=arguments.output / name,
             device=arguments.device,
-            seed=seed,
             say=lambda line, name=name: print(f"{name}: {line}", flush=True),  # type: ignore[misc]
         )
         print(f"{name} is done: evalkit run --model {card} --tasks mini", flush=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from huggingface_hub.repocard_data import model_index_to_eval_results
-from talkers import Talker, run, transcription
+from talkers import Talker, naming, run, transcription
 
 from evalkit.leaderboard.publication import publish, verify
 from evalkit.leaderboard.publication.redaction import private, redacted
@@ -146,6 +146,15 @@ def test_the_readme_gives_the_commands_and_its_front_matter_is_a_dataset_card(
         *("--audio", "real", "--dtype", "float32", "--seed", "0", "--batch-size", "auto")
     ]
     assert "evalkit verify ." in text
+
+
+def test_a_further_training_seed_is_run_by_the_card_that_its_training_writes(
+    runs: Path, clips: Path, tmp_path: Path
+) -> None:
+    run(Talker("moe-s1", [5]), naming(clips), runs)
+    text = (published(runs, tmp_path / "results") / "README.md").read_text()
+    assert "# moe-s1: `evalkit train` with the recipe of moe and --seed 1 makes its card\n" in text
+    assert "--model training/moe-s1/moe-s1.yaml --tasks names" in text
 
 
 def test_licences_and_environment_are_told(runs: Path, tmp_path: Path) -> None:

@@ -93,8 +93,9 @@ def tiny(backbone: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Backbo
             hidden_size=LLM_WIDTH,
             intermediate_size=48,
             num_hidden_layers=1,
-            num_attention_heads=2,
-            num_key_value_heads=1,
+            # Two groups of two: heads in another order would not go unnoticed.
+            num_attention_heads=4,
+            num_key_value_heads=2,
             tie_word_embeddings=True,
             initializer_range=0.3,
         )

@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from model_adapters.audio_llm.training.recipe import read_recipe, with_seed
+from model_adapters.audio_llm.training.run import _write_card, is_trained
 from recipes.mini.arms import COMPARED, RECIPES, main, queue
 
 
@@ -21,10 +24,14 @@ def test_every_compared_arm_has_three_seeds_and_every_recipe_is_trained_once_at_
 
 
 def test_parts_of_the_queue_pass_over_what_is_done(tmp_path: Path) -> None:
-    names = [arm if seed is None else f"{arm}-s{seed}" for arm, seed in queue()]
-    for name in names:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / f"{name}.yaml").touch()
+    recipes = [read_recipe(RECIPES / f"{arm}.yaml") for arm, _ in queue()]
+    recipes = [
+        one if seed is None else with_seed(one, seed) for one, (_, seed) in zip(recipes, queue(), strict=True)
+    ]
+    names = [recipe.name for recipe in recipes]
+    for recipe in recipes:
+        (tmp_path / recipe.name).mkdir()
+        _write_card(recipe, tmp_path / recipe.name, 9, torch.device("cpu"))
     command = [sys.executable, "-m", "recipes.mini.arms", "--data", str(tmp_path), "--output", str(tmp_path)]
     said = [
         subprocess.run(
@@ -34,6 +41,15 @@ def test_parts_of_the_queue_pass_over_what_is_done(tmp_path: Path) -> None:
     ]
     assert sorted(said[0] + said[1]) == sorted(f"{name} is done" for name in names)
     assert abs(len(said[0]) - len(said[1])) <= 1
+
+
+def test_an_arm_is_done_only_by_its_own_recipe(tmp_path: Path) -> None:
+    recipe = read_recipe(RECIPES / "dense_active.yaml")
+    assert not is_trained(recipe, tmp_path)
+    _write_card(recipe, tmp_path, 9, torch.device("cpu"))
+    assert is_trained(recipe, tmp_path)
+    other = recipe.model_copy(update={"tune": recipe.tune.model_copy(update={"steps": 7})})
+    assert not is_trained(other, tmp_path)
 
 
 @pytest.mark.parametrize("part", ["0/2", "3/2", "2", "x/y"])

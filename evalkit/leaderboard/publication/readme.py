@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from evalkit.leaderboard.markdown import escape, table_line
+from evalkit.leaderboard.seeds import arm_and_seed
 from evalkit.leaderboard.stored import StoredRun
 
 _FRONT_MATTER = """\
@@ -97,9 +98,29 @@ def commands(runs: Sequence[StoredRun]) -> list[str]:
     return [
         # White space in a name would leave the code block.
         " ".join(
-            shlex.join(["evalkit", "run", "--model", model, "--tasks", ",".join(tasks), *options]).split()
+            shlex.join(
+                ["evalkit", "run", "--model", _card(model), "--tasks", ",".join(tasks), *options]
+            ).split()
         )
         for (model, *options), tasks in alike.items()
+    ]
+
+
+def _card(model: str) -> str:
+    """What --model takes: a further training seed has the card that its training wrote."""
+    return f"training/{model}/{model}.yaml" if arm_and_seed(model)[1] else model
+
+
+def _trained(runs: Sequence[StoredRun]) -> list[str]:
+    """A comment for every further training seed: how its card comes about."""
+    models = dict.fromkeys(run.result.model for run in runs)
+    seeds = {model: arm_and_seed(model) for model in models}
+    return [
+        " ".join(
+            f"# {model}: `evalkit train` with the recipe of {arm} and --seed {seed} makes its card".split()
+        )
+        for model, (arm, seed) in seeds.items()
+        if seed
     ]
 
 
@@ -112,7 +133,9 @@ def _reproduce(runs: Sequence[StoredRun]) -> str:
     return (
         f"## Make it again\n\nWith evalkit {', '.join(versions)}{source}, made on {escape(', '.join(devices))}; "
         "the versions of every package are in `environment.json`.\n\n```bash\n"
-        + "\n".join([_install(versions[-1]), *commands(runs), "evalkit publish --output again"])
+        + "\n".join(
+            [_install(versions[-1]), *_trained(runs), *commands(runs), "evalkit publish --output again"]
+        )
         + "\n```"
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -50,7 +51,7 @@ def train(recipe: Recipe, output: Path, *, data: Path, device: str, say: Callabl
     add_lora(model, recipe.lora, recipe.seed)
     run_stage(tune_stage(recipe, examples, states, projector, model), recipe, output, say)
     write_weights(output / f"{recipe.name}.safetensors", projector.state_dict(), lora_state(model))
-    return _write_card(recipe, output, len(examples))
+    return _write_card(recipe, output, len(examples), place)
 
 
 def _head(examples: Sequence[Example], model: torch.nn.Module) -> CtcHead:
@@ -86,21 +87,41 @@ def _states(
     return [[found[audio] for audio in example.audios] for example in examples]
 
 
-def _write_card(recipe: Recipe, output: Path, clips: int) -> Path:
+def is_trained(recipe: Recipe, output: Path) -> bool:
+    """Whether `output` holds the card of a finished training by just this recipe."""
+    path = output / f"{recipe.name}.yaml"
+    if not path.exists():
+        return False
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))["config"]
+    return all(config[part] | wanted == config[part] for part, wanted in _decided(recipe).items())
+
+
+def _decided(recipe: Recipe) -> dict[str, Any]:
+    """What a card says that the recipe decides."""
+    return {
+        "projector": recipe.projector.model_dump(),
+        "lora": recipe.lora.model_dump(),
+        "training": recipe.model_dump(mode="json", exclude={"name", "projector", "lora"}),
+    }
+
+
+def _write_card(recipe: Recipe, output: Path, clips: int, device: torch.device) -> Path:
+    decided = _decided(recipe)
+    made = {"torch": str(torch.__version__), "device": device.type}
     card = {
         "name": recipe.name,
         "loader": "audio_llm",
         "license": "Apache-2.0",
         "config": {
-            "projector": recipe.projector.model_dump(),
-            "lora": recipe.lora.model_dump(),
+            "projector": decided["projector"],
+            "lora": decided["lora"],
             "weights": f"{recipe.name}.safetensors",
-            "training": {
-                "clips": clips,
-                **recipe.model_dump(mode="json", exclude={"name", "projector", "lora"}),
-            },
+            "training": {"clips": clips, **decided["training"], "made": made},
         },
     }
     path = output / f"{recipe.name}.yaml"
-    path.write_text(yaml.safe_dump(card, sort_keys=False), encoding="utf-8")
+    partial = path.with_suffix(".partial")
+    partial.write_text(yaml.safe_dump(card, sort_keys=False), encoding="utf-8")
+    # The card says that training is over, so it comes whole or not at all.
+    partial.replace(path)
     return path
