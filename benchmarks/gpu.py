@@ -2,11 +2,13 @@
 
     python benchmarks/gpu.py --out gpu.json
 
-The machine's roofline is measured first: operations a second of one large matrix product in bf16, and bytes a
-second of one large copy. Then the loops of `model_adapters.audio_llm` are timed: the encoder on windows of 30 s,
-the projector, reading prompts, and writing answers. Operations are counted by torch, bytes are the weights that a
-pass must read (for a step of writing also the key-value cache). A loop can take no less than the larger of
-operations / peak and bytes / bandwidth; `share` is that bound over the median time.
+The machine's roofline is measured first: operations a second of one large matrix product, in bf16 and in fp32, and
+bytes a second of one large copy. Then the loops of `model_adapters.audio_llm` are timed in the number formats of a
+run: the encoder on windows of 30 s, the projector (fp32), reading prompts, and writing answers; the fp32 output layer
+also by itself, beside one with bf16 weights whose logits are made fp32 afterwards. Operations are counted by torch,
+bytes are the weights that a pass must read (for a step of writing also the key-value cache; not the embedding table,
+of which it looks up a row a token). A loop can take no less than the larger of operations / peak and bytes /
+bandwidth, with the peak of its own number format (writing: bf16); `share` is that bound over the median time.
 
 Sizes: an encoder as Whisper large-v3, the projector of Lei et al. (arXiv 2601.02967), an LLM as Qwen3-1.7B. On
 a machine without CUDA it says so and exits 2; `--device cpu --scale tiny` tries the program.
@@ -97,9 +99,9 @@ class Machine:
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
-    def peak(self, size: int) -> float:
+    def peak(self, size: int, dtype: torch.dtype) -> float:
         """Operations a second of one matrix product."""
-        a, b = (torch.randn(size, size, device=self.device, dtype=self.dtype) for _ in range(2))
+        a, b = (torch.randn(size, size, device=self.device, dtype=dtype) for _ in range(2))
         return 2 * size**3 / self.seconds(lambda: a @ b)
 
     def bandwidth(self, size: int) -> float:
@@ -112,13 +114,14 @@ class Machine:
 @dataclass(frozen=True, slots=True)
 class Work:
     """One loop. before: what it begins with and is not to count; steps: how many passes over the weights it
-    makes; cache: bytes of key-value cache a step reads."""
+    makes; cache: bytes of key-value cache a step reads; dtype: the number format of its operations."""
 
     run: Callable[[], object]
     weights: nn.Module
     before: Callable[[], object] | None = None
     steps: int = 1
     cache: float = 0.0
+    dtype: torch.dtype = torch.bfloat16
 
 
 def main() -> None:
@@ -137,11 +140,16 @@ def main() -> None:
         raise SystemExit(NO_CUDA)
     scale, machine = SCALES[options.scale], Machine(device, torch.bfloat16, options.rounds)
     with torch.inference_mode():
-        peak, bandwidth = machine.peak(scale.matrix), machine.bandwidth(scale.copied)
+        peaks = {dtype: machine.peak(scale.matrix, dtype) for dtype in (torch.bfloat16, torch.float32)}
+        bandwidth = machine.bandwidth(scale.copied)
         loops = works(scale, machine, options.clips, options.tokens, options.new_tokens)
-        found = {name: measured(machine, work, peak, bandwidth) for name, work in loops.items()}
+        found = {name: measured(machine, work, peaks[work.dtype], bandwidth) for name, work in loops.items()}
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    roofline = {"tflops": float(f"{peak / 1e12:.4g}"), "gb_per_second": float(f"{bandwidth / 1e9:.4g}")}
+    roofline = {
+        "tflops": float(f"{peaks[torch.bfloat16] / 1e12:.4g}"),
+        "tflops_fp32": float(f"{peaks[torch.float32] / 1e12:.4g}"),
+        "gb_per_second": float(f"{bandwidth / 1e9:.4g}"),
+    }
     asked = {key: getattr(options, key) for key in ("scale", "clips", "tokens", "new_tokens", "rounds")}
     head = {"benchmark": "gpu", "device": name, **report.machine(), **asked}
     report.write(head | {"roofline": roofline, "loops": found}, options.out)
@@ -155,13 +163,14 @@ def works(scale: Scale, machine: Machine, clips: int, tokens: int, new: int) -> 
     device, dtype = machine.device, machine.dtype
     with device:
         encoder = WhisperEncoder(WhisperConfig(**scale.encoder)).to(dtype).eval()
-        projector = Projector(scale.projector).to(dtype).eval()
+        projector = Projector(scale.projector).eval()
         llm: Any = Qwen3ForCausalLM(Qwen3Config(**scale.llm)).to(dtype).eval()
         llm.lm_head = Fp32Head(llm.get_input_embeddings().weight)
         mels = list(
             torch.randn(clips, scale.encoder["num_mel_bins"], MAX_WINDOW // SAMPLES_PER_FRAME * 2).to(dtype)
         )
-        frames = torch.randn(clips * tokens, scale.projector.input_width).to(dtype)
+        frames = torch.randn(clips * tokens, scale.projector.input_width)
+        hidden = torch.randn(clips, scale.llm["hidden_size"]).to(dtype)
         prompts: list[Tensor] = list(torch.randn(clips, tokens, scale.llm["hidden_size"]).to(dtype))
     config = llm.config
     held = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * dtype.itemsize
@@ -170,11 +179,15 @@ def works(scale: Scale, machine: Machine, clips: int, tokens: int, new: int) -> 
         return decode(llm, prompts, GenerationSettings(max_new_tokens=new_tokens), ())
 
     cache = held * clips * (tokens + new / 2)
+    layers, half = nn.ModuleList([llm.model.layers, llm.model.norm]), llm.get_input_embeddings()
+    step = nn.ModuleList([layers, llm.lm_head])
     return {
         "encoder": Work(lambda: encode(encoder, mels), encoder),
-        "projector": Work(lambda: projector(frames), projector),
-        "reading": Work(lambda: read(llm, [Unit(prompt) for prompt in prompts]), llm.model),
-        "writing": Work(lambda: write(new), llm, lambda: write(1), new - 1, cache),
+        "projector": Work(lambda: projector(frames), projector, dtype=torch.float32),
+        "reading": Work(lambda: read(llm, [Unit(prompt) for prompt in prompts]), layers),
+        "writing": Work(lambda: write(new), step, lambda: write(1), new - 1, cache),
+        "head_fp32": Work(lambda: llm.lm_head(hidden), llm.lm_head, dtype=torch.float32),
+        "head_bf16": Work(lambda: nn.functional.linear(hidden, half.weight).float(), half),
     }
 
 

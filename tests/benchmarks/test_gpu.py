@@ -23,7 +23,8 @@ def test_every_loop_is_bounded_by_the_measured_roofline(
     sizes = ["--clips", "2", "--tokens", "12", "--new-tokens", "4", "--rounds", "1"]
     run(monkeypatch, "--device", "cpu", "--scale", "tiny", *sizes, "--out", str(out))
     report = json.loads(out.read_text())
-    assert list(report["loops"]) == ["encoder", "projector", "reading", "writing"]
+    loops = ["encoder", "projector", "reading", "writing", "head_fp32", "head_bf16"]
+    assert list(report["loops"]) == loops
     assert min(report["roofline"].values()) > 0
     assert {loop["bound"] for loop in report["loops"].values()} <= {"compute", "memory"}
 
@@ -59,6 +60,26 @@ def test_operations_bytes_and_the_bound_are_counted_right() -> None:
     found = gpu.measured(machine, gpu.Work(twice, layer, once, steps=3, cache=4_000), 1e9, 60_000)
     # 3 steps of 10,000 bytes take half of the second that is left.
     assert (found["bound"], found["share"]) == ("memory", 0.5)
+
+
+def test_a_step_of_writing_reads_every_layer_and_the_head_but_not_the_embedding_table() -> None:
+    machine = gpu.Machine(torch.device("cpu"), torch.bfloat16, 1)
+    works = gpu.works(gpu.SCALES["tiny"], machine, 1, 4, 2)
+
+    def read(name: str) -> int:
+        return sum(one.numel() * one.element_size() for one in works[name].weights.parameters())
+
+    attention = 2 * 32 * 32 + 2 * 32 * 16 + 2 * 16  # queries and output, keys and values, their norms
+    layer = attention + 3 * 32 * 64 + 2 * 32
+    assert read("reading") == 2 * (2 * layer + 32)
+    assert read("head_fp32") == 4 * 512 * 32 == 2 * read("head_bf16")
+    assert read("writing") == read("reading") + read("head_fp32")
+
+
+def test_the_projector_is_timed_in_the_number_format_of_a_run() -> None:
+    machine = gpu.Machine(torch.device("cpu"), torch.bfloat16, 1)
+    work = gpu.works(gpu.SCALES["tiny"], machine, 1, 4, 2)["projector"]
+    assert {one.dtype for one in work.weights.parameters()} == {work.dtype} == {torch.float32}
 
 
 def test_the_sizes_of_the_paper_are_built() -> None:
