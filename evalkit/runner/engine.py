@@ -108,18 +108,19 @@ class LocalEngine:
 
 
 def prepared_batches(
-    model: Model, preparation: Preparation, batches: Sequence[Batch]
+    model: Model, preparation: Preparation, batches: Sequence[Batch], replicas: int = 1
 ) -> Iterator[tuple[Batch, list[Prepared | Response]]]:
     """Every batch, in order, with its items ready for the model or already answered by an error."""
-    return made_ahead(batches, lambda item: prepared(model, preparation.asked(item)))
+    return made_ahead(batches, lambda item: prepared(model, preparation.asked(item)), replicas)
 
 
 def made_ahead(
-    batches: Sequence[Batch], make: Callable[[WorkItem], Made]
+    batches: Sequence[Batch], make: Callable[[WorkItem], Made], replicas: int = 1
 ) -> Iterator[tuple[Batch, list[Made]]]:
-    """Every batch, in order, with what `make` makes of its items in worker threads, ahead by a bounded lot."""
+    """Every batch, in order, with what `make` makes of its items in worker threads, ahead by a bounded lot:
+    a batch for each of the replicas, which may all be done at once, and one more."""
     workers = max(1, min(MAX_WORKERS, (os.cpu_count() or 1) - 1))
-    ahead = 2 * max(map(len, batches), default=0) + workers
+    ahead = (1 + replicas) * max(map(len, batches), default=0) + workers
     return prefetch(batches, make, workers=workers, ahead=ahead, size=_size)
 
 

@@ -105,7 +105,8 @@ class RayReplicas:
     def __init__(
         self, load: Callable[[], Model], count: int, *, gpus: bool = False, expected: ModelInfo | None = None
     ) -> None:
-        self._load, self._count, self._gpus = load, count, gpus
+        self.count = count
+        self._load, self._gpus = load, gpus
         self._expected = expected
         self._actors: list[Any] = []
         # Held for actors that are started again.
@@ -114,10 +115,10 @@ class RayReplicas:
     def actors(self) -> list[Any]:
         if not self._actors:
             ray = connect()
-            share = {"num_gpus": 1} if self._gpus else {"num_cpus": _cores_each(ray, self._count)}
+            share = {"num_gpus": 1} if self._gpus else {"num_cpus": _cores_each(ray, self.count)}
             options = {"max_restarts": RESTARTS, "max_concurrency": BATCHES_AT_A_TIME, **share}
             self._kept = [ray.put(self._load)]
-            self._actors = [ray.remote(**options)(Replica).remote(self._kept) for _ in range(self._count)]
+            self._actors = [ray.remote(**options)(Replica).remote(self._kept) for _ in range(self.count)]
         return self._actors
 
     def info(self) -> ModelInfo:
@@ -170,7 +171,8 @@ class RayEngine:
 
     def run(self, batches: Sequence[Batch]) -> Answered:
         """Raises what ended the last replica, DeviceLostError for a batch that takes its replica with it."""
-        yield from _Shift(self, made_ahead(batches, self.preparation.asked)).answered()
+        feed = made_ahead(batches, self.preparation.asked, self.replicas.count)
+        yield from _Shift(self, feed).answered()
 
 
 @dataclass(slots=True)

@@ -55,7 +55,7 @@ class ReplicaEngine:
     def run(self, batches: Sequence[Batch]) -> Answered:
         """Raises what ended the last replica, if batches are left by then."""
         models = windowed(self.models, self.preparation.task.meta.long_audio)
-        work = _Work(prepared_batches(models[0], self.preparation, batches))
+        work = _Work(prepared_batches(models[0], self.preparation, batches, len(models)))
         found: SimpleQueue[tuple[Batch, list[Response]] | BaseException | None] = SimpleQueue()
         threads = [
             Thread(

@@ -2,10 +2,20 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from tiny_model import TinyModel
+from toy_task import toy_task
 
+from evalkit.data import open_samples
+from evalkit.model import Model
+from evalkit.runner.engine import Engine, LocalEngine, Preparation
+from evalkit.runner.items import work_items
 from evalkit.runner.prefetch import prefetch
+from evalkit.runner.ray_engine import RayEngine, RayReplicas
+from evalkit.runner.replicas import ReplicaEngine
 
 
 def test_order_is_kept_whatever_finishes_first() -> None:
@@ -65,3 +75,38 @@ def test_closing_stops_the_work() -> None:
 
 def test_nothing_to_do() -> None:
     assert list(prefetch([], str, workers=1, ahead=1)) == []
+
+
+def no_model() -> Model:
+    raise AssertionError("nothing is loaded before work is ahead")
+
+
+@pytest.mark.parametrize(
+    ("make", "batches_ahead"),
+    [
+        (lambda asked: LocalEngine(TinyModel(), asked), 2),
+        (lambda asked: ReplicaEngine([TinyModel()] * 3, asked), 4),
+        (lambda asked: RayEngine(RayReplicas(no_model, 5), asked), 6),
+    ],
+    ids=["one", "replicas", "ray"],
+)
+def test_every_replica_has_a_batch_ahead(
+    make: Callable[[Preparation], Engine],
+    batches_ahead: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = toy_task(tmp_path, 20)
+    samples = open_samples(task)
+    items = work_items(task, samples, "real", 0)
+    batches = [items[start : start + 4] for start in range(0, 20, 4)]
+
+    class Planned(Exception): ...
+
+    def plan(*_: object, ahead: float, workers: int, **__: object) -> None:
+        assert ahead == batches_ahead * 4 + workers
+        raise Planned
+
+    monkeypatch.setattr("evalkit.runner.engine.prefetch", plan)
+    with pytest.raises(Planned):
+        next(make(Preparation(task, samples, "real")).run(batches))
