@@ -1,8 +1,8 @@
-"""The language model: loading it, merging LoRA into it, padding what it is to read."""
+"""The language model: loading it, and merging LoRA into it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +67,3 @@ def merge_lora(model: nn.Module, weights: Mapping[str, Tensor], scale: float) ->
             )
         delta = scale * up.float() @ down.float()
         target.copy_((target.float() + delta.to(target.device)).to(target.dtype))
-
-
-def pad(sequences: Sequence[Tensor], *, left: bool, multiple: int = 1) -> tuple[Tensor, Tensor]:
-    """Embeddings [n_i, d] -> (batch [b, n, d], attention mask [b, n]), n the longest rounded up to `multiple`."""
-    longest = -(-max(len(s) for s in sequences) // multiple) * multiple
-    batch = sequences[0].new_zeros(len(sequences), longest, sequences[0].shape[1])
-    mask = torch.zeros(len(sequences), longest, dtype=torch.long, device=batch.device)
-    for row, sequence in enumerate(sequences):
-        place = slice(longest - len(sequence), longest) if left else slice(0, len(sequence))
-        batch[row, place] = sequence
-        mask[row, place] = 1
-    return batch, mask

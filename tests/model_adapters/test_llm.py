@@ -13,7 +13,7 @@ from evalkit.model import GenerationSettings
 from model_adapters.audio_llm import decoding
 from model_adapters.audio_llm.config import LoraConfig
 from model_adapters.audio_llm.decoding import choice_logprobs, decode
-from model_adapters.audio_llm.llm import embedding_norm, load_llm, merge_lora, pad
+from model_adapters.audio_llm.llm import embedding_norm, load_llm, merge_lora
 from model_adapters.audio_llm.training.tune import add_lora, lora_state
 
 QUESTIONS = [
@@ -64,21 +64,6 @@ def tiny_llama(seed: int = 0) -> Any:
         tie_word_embeddings=True,
     )
     return LlamaForCausalLM(config).eval()
-
-
-def test_sequences_are_padded_with_zeros_on_the_wanted_side() -> None:
-    sequences = [torch.ones(2, 3), torch.full((4, 3), 2.0)]
-    batch, mask = pad(sequences, left=True)
-    assert batch[:, :, 0].tolist() == [[0, 0, 1, 1], [2, 2, 2, 2]]
-    assert mask.tolist() == [[0, 0, 1, 1], [1, 1, 1, 1]]
-    batch, mask = pad(sequences, left=False, multiple=3)
-    assert batch[:, :, 0].tolist() == [[1, 1, 0, 0, 0, 0], [2, 2, 2, 2, 0, 0]]
-    assert mask.tolist() == [[1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0]]
-
-
-def test_padding_keeps_the_dtype() -> None:
-    batch, mask = pad([torch.ones(1, 2, dtype=torch.bfloat16)], left=True)
-    assert (batch.dtype, mask.dtype) == (torch.bfloat16, torch.long)
 
 
 def test_the_fp32_head_changes_no_logit(
