@@ -88,7 +88,9 @@ class ReplicaEngine:
         work: _Work,
         found: SimpleQueue[tuple[Batch, list[Response]] | BaseException | None],
     ) -> None:
-        _take_share_of_cores(len(self.models))
+        device = model.info.device
+        if device == "cpu":
+            _take_share_of_cores(len(self.models))
         fit = Fit()
         try:
             while (taken := work.take()) is not None:
@@ -152,7 +154,7 @@ class _Work:
 def _take_share_of_cores(replicas: int) -> None:
     """So that replicas on one CPU do not wait for each other's threads."""
     torch = sys.modules.get("torch")
-    if torch is not None and not torch.cuda.is_available():
+    if torch is not None:
         torch.set_num_threads(max(1, _cores() // replicas))
 
 

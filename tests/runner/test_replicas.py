@@ -3,13 +3,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_model import TinyModel
 from toy_task import toy_task
 
-from evalkit.model import Prepared
+from evalkit.model import ModelInfo, Prepared
 from evalkit.runner import DeviceLostError, LazyModel, RunSettings, TaskRun, run_task
 
 
@@ -85,6 +87,37 @@ def test_a_sample_that_fails_fails_alone_on_a_replica_too(tmp_path: Path) -> Non
     assert [(e.id, e.response.error) for e in done.entries if e.response.error] == [
         ("clip-007", "too strange")
     ]
+
+
+@dataclass
+class Placed(TinyModel):
+    """A tiny model on a device."""
+
+    device: str = "cpu"
+
+    @property
+    def info(self) -> ModelInfo:
+        return replace(super().info, device=self.device)
+
+
+@pytest.mark.parametrize(("device", "threads"), [("cpu", 3), ("remote", 5)])
+def test_replicas_on_the_cpu_share_its_cores_whether_or_not_there_is_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, threads: int
+) -> None:
+    found: set[int] = set()
+
+    def notes(batch: Sequence[Prepared]) -> None:
+        found.add(torch.get_num_threads())
+
+    before = torch.get_num_threads()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("evalkit.runner.replicas._cores", lambda: 6)
+    try:
+        torch.set_num_threads(5)
+        run(tmp_path, [Placed(fault=notes, device=device) for _ in range(2)], "runs")
+    finally:
+        torch.set_num_threads(before)
+    assert found == {threads}
 
 
 def test_a_time_limit_holds_on_replicas_too(tmp_path: Path) -> None:
