@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from model_adapters.audio_llm.cost import flops
 from model_adapters.audio_llm.decoding import steps_of
+from model_adapters.audio_llm.encoder import HOP, window_length
 from model_adapters.audio_llm.packed import PackedLinear
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _BINS = 201
 def answer_flops(parts: Parts, inputs: Inputs, written: int, longest: int) -> int:
     """Of mel features, encoder, projector and LLM, for an answer of `written` tokens where `longest` were allowed."""
     config: Any = parts.encoder.config
-    frames = [mel.shape[-1] for audio in inputs.mels for mel in audio]
+    frames = [window_length(len(cut)) // HOP for audio in inputs.cuts for cut in audio]
     heard = sum(2 * config.num_mel_bins * _BINS * count + encoder_flops(config, count) for count in frames)
     stack = parts.projector.config.stack
     tokens = sum(-(-count // stack) for audio in inputs.frames for count in audio)

@@ -41,11 +41,12 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What `prepare` makes: the prompt's segments, and for each audio its windows' features, frame counts and
-    content hashes."""
+    """What `prepare` makes: the prompt's segments, and for each audio its windows' samples, features (None where
+    the encoder's states were held already), frame counts and content hashes."""
 
     segments: tuple[Segment, ...]
-    mels: tuple[tuple[Tensor, ...], ...]
+    cuts: tuple[tuple[NDArray[np.float32], ...], ...]
+    mels: tuple[tuple[Tensor | None, ...], ...]
     frames: tuple[tuple[int, ...], ...]
     keys: tuple[tuple[bytes, ...], ...]
     choices: tuple[tuple[int, ...], ...]
@@ -61,19 +62,22 @@ class AudioLLM:
         self._stop_tokens = [end] if end is not None else [parts.tokenizer.eos_token_id]
 
     def prepare(self, request: Request) -> Prepared:
-        mels, frames, keys = [], [], []
         for audio in request.audios:
             whisper.check_audio(audio)
-            cuts = whisper.windows(audio.samples)
-            keys.append(tuple(map(content_key, cuts)))
-            mels.append(tuple(map(self._mel, keys[-1], cuts)))
-            frames.append(tuple(whisper.frame_count(len(cut)) for cut in cuts))
+        cuts = tuple(tuple(whisper.windows(audio.samples)) for audio in request.audios)
+        keys = tuple(tuple(map(content_key, windows)) for windows in cuts)
+        mels = tuple(tuple(map(self._needed, *both)) for both in zip(keys, cuts, strict=True))
+        frames = tuple(tuple(whisper.frame_count(len(cut)) for cut in windows) for windows in cuts)
         segments = render(self.parts.tokenizer, request.messages, self.parts.chat_template)
         encode = self.parts.tokenizer
         choices = tuple(tuple(encode(c, add_special_tokens=False).input_ids) for c in request.choices)
         stack = self.parts.projector.config.stack
         length = sum(len(s.tokens) for s in segments) + sum(-(-n // stack) for f in frames for n in f)
-        return Prepared(request, Inputs(segments, tuple(mels), tuple(frames), tuple(keys), choices), length)
+        return Prepared(request, Inputs(segments, cuts, mels, frames, keys, choices), length)
+
+    def _needed(self, key: bytes, cut: NDArray[np.float32]) -> Tensor | None:
+        """The features of a window that is still to be encoded."""
+        return None if self.parts.states.get(key) is not None else self._mel(key, cut)
 
     def _mel(self, key: bytes, cut: NDArray[np.float32]) -> Tensor:
         mel = self.parts.mels.get(key)
@@ -146,11 +150,17 @@ class AudioLLM:
     @torch.inference_mode()
     def _frames(self, inputs: Sequence[Inputs]) -> list[list[Tensor]]:
         """Stacked frames [tokens, stack * d] of every audio of every item."""
-        mels, frames, keys = (
+        cuts, mels, frames, keys = (
             [window for item in inputs for audio in getattr(item, name) for window in audio]
-            for name in ("mels", "frames", "keys")
+            for name in ("cuts", "mels", "frames", "keys")
         )
-        states = iter(encode_once(self.parts.states, self.parts.encoder, keys, mels, frames))
+
+        def features(place: int) -> Tensor:
+            """None were made where states were held; these may have been forgotten meanwhile."""
+            made: Tensor | None = mels[place]
+            return self._mel(keys[place], cuts[place]) if made is None else made
+
+        states = iter(encode_once(self.parts.states, self.parts.encoder, keys, features, frames))
         stack = self.parts.projector.config.stack
         return [
             [torch.cat([stack_frames(next(states), stack) for _ in audio]) for audio in item.frames]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -64,9 +64,16 @@ def content_key(samples: NDArray[np.float32]) -> bytes:
 
 
 def encode_once(
-    held: StateCache, encoder: Any, keys: Sequence[bytes], mels: Sequence[Tensor], frames: Sequence[int]
+    held: StateCache,
+    encoder: Any,
+    keys: Sequence[bytes],
+    features: Callable[[int], Tensor],
+    frames: Sequence[int],
 ) -> list[Tensor]:
-    """Encoder states [frames_i, d] for each window, from the cache or, for windows met first, encoded now."""
+    """Encoder states [frames_i, d] for each window, from the cache or, for windows met first, encoded now.
+
+    features: [mels, frames] of the window at a place, asked for those that are encoded.
+    """
     found: dict[bytes, Tensor] = {}
     new: dict[bytes, int] = {}
     for index, key in enumerate(keys):
@@ -75,7 +82,7 @@ def encode_once(
             new.setdefault(key, index)
         else:
             found[key] = states
-    encoded = encode(encoder, [mels[index] for index in new.values()])
+    encoded = encode(encoder, [features(index) for index in new.values()])
     for (key, index), states in zip(new.items(), encoded, strict=True):
         # A copy, since the states are a view of the whole batch.
         found[key] = states[: frames[index]].clone()

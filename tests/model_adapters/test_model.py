@@ -12,6 +12,7 @@ import torch
 from evalkit.inside import Routed
 from evalkit.model import Audio, AudioSlot, GenerationSettings, Message, ModelInfo, Request
 from model_adapters.audio_llm.config import ProjectorConfig
+from model_adapters.audio_llm.encoder import frame_count
 from model_adapters.audio_llm.llm import embedding_norm
 from model_adapters.audio_llm.model import MELS_BYTES, AudioLLM, Parts
 from model_adapters.audio_llm.projector import Projector
@@ -67,13 +68,38 @@ def test_the_features_of_a_clip_are_made_once_for_all_its_questions(
         made.append(cut)
         return features(cut)
 
-    fresh = replace(parts, features=counted, mels=StateCache(MELS_BYTES))
+    fresh = replace(parts, features=counted, states=StateCache(), mels=StateCache(MELS_BYTES))
     model = AudioLLM(fresh, ModelInfo("random", "0", "cpu", "float32"))
     one, other = clips(2)
     asked = [model.prepare(request(audio(clip))).payload.mels for clip in (one, one, other, one)]
     assert len(made) == 2
     assert asked[0][0][0] is asked[1][0][0] is asked[3][0][0]
     assert torch.equal(asked[2][0][0], features(other))
+
+
+def test_no_features_are_made_of_a_clip_whose_states_are_held_unless_they_are_forgotten(
+    parts: Parts, features: Any, clips: Any
+) -> None:
+    made = []
+
+    def counted(cut: Any) -> Any:
+        made.append(len(cut))
+        return features(cut)
+
+    one, other = clips(2)
+    room_for_one = StateCache(4 * 512 * max(frame_count(len(clip)) for clip in (one, other)))
+    fresh = replace(parts, features=counted, states=room_for_one, mels=StateCache(0))
+    model = AudioLLM(fresh, ModelInfo("random", "0", "cpu", "float32"))
+    (first,) = model.project([model.prepare(request(audio(one)))])
+    assert made == [len(one)]
+    again = model.prepare(request(audio(one)))
+    (held,) = model.project([again])
+    assert made == [len(one)]
+    model.project([model.prepare(request(audio(other)))])  # takes its room
+    (forgotten,) = model.project([again])
+    assert made == [len(one), len(other), len(one)]
+    for found in (held, forgotten):
+        np.testing.assert_array_equal(found.embeddings, first.embeddings)
 
 
 def test_the_audio_reaches_the_language_model(model: AudioLLM, clips: Any) -> None:

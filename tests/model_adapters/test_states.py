@@ -27,9 +27,9 @@ def test_a_clip_is_encoded_once_and_gives_the_same_states_again(
     mels = [features(clip) for clip in asked]
     frames = [frame_count(len(clip)) for clip in asked]
     held = StateCache()
-    first = encode_once(held, whisper, keys, mels, frames)
+    first = encode_once(held, whisper, keys, mels.__getitem__, frames)
     assert sum(encoded) == 2
-    again = encode_once(held, whisper, keys[:1], mels[:1], frames[:1])
+    again = encode_once(held, whisper, keys[:1], mels.__getitem__, frames[:1])
     assert sum(encoded) == 2
     assert torch.equal(again[0], first[0])
     assert torch.equal(first[0], first[2])
@@ -54,7 +54,8 @@ def test_states_larger_than_the_cache_are_not_held_but_still_given(
 ) -> None:
     (clip,) = clips(1)
     held = StateCache(limit=10)
-    (states,) = encode_once(held, whisper, [content_key(clip)], [features(clip)], [frame_count(len(clip))])
+    mels, frames = [features(clip)], [frame_count(len(clip))]
+    (states,) = encode_once(held, whisper, [content_key(clip)], mels.__getitem__, frames)
     assert len(states) == frame_count(len(clip))
     assert held.size == 0
 
