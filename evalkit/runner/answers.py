@@ -90,7 +90,7 @@ def error_response(why: str) -> Response:
     return Response(finish_reason="error", error=why)
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """One line that says what went wrong: bad input in its own words, anything else with its type."""
     text = str(error)
     if is_out_of_memory(error):

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any
 
 from evalkit.model import Model, ModelInfo, Request, Response
-from evalkit.runner.answers import DeviceLostError
+from evalkit.runner.answers import DeviceLostError, reason
 from evalkit.runner.engine import Answered, Batch, Preparation, answer_batch, made_ahead, prepared
 from evalkit.runner.fitting import Fit
 from evalkit.runner.long_audio import windowed
@@ -249,6 +249,10 @@ class _Shift:
         logger.debug("replica %d failed", number, exc_info=error)
         self._lost = error
         working = self._held.pop(number, None) is not None
+        if working or given is None:
+            gone = isinstance(error, RayActorError)
+            why = "its process or its node is gone" if gone else reason(told(error))
+            logger.warning("lost replica %d of %d: %s", number + 1, len(self._actors), why)
         if given is None:
             return  # It could not load the model, or was lost too often.
         given.losses += 1

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from threading import Condition, Thread
 
 from evalkit.model import Model, Prepared, Response
+from evalkit.runner.answers import reason
 from evalkit.runner.engine import (
     Answered,
     Batch,
@@ -104,6 +105,7 @@ class ReplicaEngine:
                 work.finished()
         except BaseException as error:  # handed to the thread that waits for answers
             logger.debug("a replica ended", exc_info=error)
+            logger.warning("lost the replica on %s: %s", device, reason(error))
             found.put(error)
         else:
             found.put(None)

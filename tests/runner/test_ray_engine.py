@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -62,12 +63,16 @@ def alone(folder: Path) -> TaskRun:
     return run_task(TinyModel(), toy_task(folder / "data"), RunSettings(folder / "alone", batch_size=2))
 
 
-def test_a_cluster_answers_as_one_process_does_though_a_replica_is_killed(tmp_path: Path) -> None:
+def test_a_cluster_answers_as_one_process_does_though_a_replica_is_killed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     done = run(tmp_path, loads.tiny, Kills(tmp_path, after=5), samples=60)
     assert done.entries == alone(tmp_path).entries
     assert done.failures == 0
     # Two were there, one was killed, and Ray started it again or the other did the rest.
     assert len(list(tmp_path.glob("*.pid"))) >= 2
+    (told,) = [one.getMessage() for one in caplog.records if one.name == "evalkit.runner.ray_engine"]
+    assert re.fullmatch(r"lost replica [12] of 2: its process or its node is gone", told)
 
 
 def test_a_sample_that_takes_every_replica_with_it_ends_the_run_and_is_named(tmp_path: Path) -> None:

@@ -47,6 +47,15 @@ def test_a_replica_that_dies_gives_its_batch_back(tmp_path: Path) -> None:
     assert not dead.asked
 
 
+def test_a_replica_that_dies_is_told_of_once_with_the_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(tmp_path, [TinyModel(fault=dies), TinyModel(delay=0.01)], "runs")
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told.startswith("lost the replica on cpu: ")
+    assert "an illegal memory access was encountered" in told
+
+
 def test_a_batch_that_comes_back_last_is_still_answered(tmp_path: Path) -> None:
     """The other replica waits for it, though nothing else is left."""
     others_are_done = threading.Event()
