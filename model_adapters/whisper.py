@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from model_adapters.stops import until
 
 # Part of the fingerprint: raise it whenever a change here changes a transcript.
 CODE_VERSION = 1
+# So many windows go through the model together, or one for each recording of the batch if that is more.
+_WINDOWS = 16
 # What `--model-args task=` may say; the name of a language is the answer to `language`.
 TASKS = ("transcribe", "translate", "language")
 
@@ -87,7 +90,12 @@ class Recogniser:
         if not mels:
             return [Transcript("", 0, cut=False) for _ in recordings]
         spoken = [one.language for one in recordings for _ in one.mels]
-        heard = iter(self._decode(torch.stack(mels), spoken, max_new_tokens))
+        # A recording of an hour has 120 windows: no more at a time than recordings were planned to go together.
+        size = max(_WINDOWS, len(recordings))
+        parts = [slice(start, start + size) for start in range(0, len(mels), size)]
+        heard = chain.from_iterable(
+            self._decode(torch.stack(mels[part]), spoken[part], max_new_tokens) for part in parts
+        )
         return [_joined([next(heard) for _ in one.mels]) for one in recordings]
 
     @torch.inference_mode()

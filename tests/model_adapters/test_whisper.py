@@ -25,7 +25,7 @@ from evalkit.model import (
 )
 from evalkit.tasks.schema import AudioRef
 from model_adapters.backbone import Backbone
-from model_adapters.whisper import Recogniser, WhisperASR, info, load
+from model_adapters.whisper import Recogniser, Recording, WhisperASR, info, load
 
 RATE = 16_000
 TASKS = Path(__file__).parents[2] / "tasks/mini/data"
@@ -106,6 +106,20 @@ def test_more_than_30_seconds_are_heard_window_by_window(model: WhisperASR, clip
     prepared = model.prepare(ask(audio(long)))
     assert prepared.cost == 2
     assert model.generate([prepared])[0].text == "Agent logged off. Thank you."
+
+
+def test_a_recording_of_many_windows_goes_through_the_model_a_few_at_a_time(
+    recogniser: Recogniser, clips: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows = [recogniser.recording(audio(one), "en").mels[0] for one in clips(3)]
+    together: list[int] = []
+    encoder = recogniser.model.get_encoder()
+    handle = encoder.register_forward_pre_hook(lambda _, given: together.append(len(given[0])))
+    monkeypatch.setattr("model_adapters.whisper._WINDOWS", 2)
+    (heard,) = recogniser.transcribe([Recording(tuple(windows), "en")], 64)
+    handle.remove()
+    assert together == [2, 1]
+    assert (heard.text, heard.cut) == ("Agent logged off. Thank you. Calling.", False)
 
 
 def test_a_limit_of_new_tokens_or_a_stop_string_ends_the_answer(model: WhisperASR, clips: Any) -> None:
