@@ -109,17 +109,44 @@ class ChatModel:
         )
 
     def _weighed(self, prepared: Prepared) -> Response:
-        """log p(choice | prompt), nats, summed over the choice's tokens.
+        asked: Asked = prepared.payload
+        scores, prompt = self._likelihoods(asked.conversation, asked.choices)
+        return Response(
+            choice_logprobs=tuple(scores),
+            choice_tokens=tuple(map(len, asked.choices)),
+            finish_reason="choices",
+            input_tokens=prompt,
+        )
+
+    def _likelihoods(
+        self, conversation: Conversation, choices: Sequence[Sequence[int]]
+    ) -> tuple[list[float], int]:
+        """As `_together`, in halves where the memory does not hold all choices of a sample at a time."""
+        try:
+            return self._together(conversation, choices)
+        except torch.OutOfMemoryError:
+            if len(choices) == 1:
+                raise
+        # Out of the except clause the failed call's tensors are gone.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        half = (len(choices) + 1) // 2
+        first, prompt = self._likelihoods(conversation, choices[:half])
+        return first + self._likelihoods(conversation, choices[half:])[0], prompt
+
+    def _together(
+        self, conversation: Conversation, choices: Sequence[Sequence[int]]
+    ) -> tuple[list[float], int]:
+        """log p(choice | prompt), nats, summed over the choice's tokens, of each; and the prompt's length.
 
         The prompt stands once for each choice, so that no padding comes before it.
         """
-        asked: Asked = prepared.payload
-        inputs = dict(self.inputs([asked.conversation] * len(asked.choices)))
+        inputs = dict(self.inputs([conversation] * len(choices)))
         prompt = inputs["input_ids"].shape[1]
-        longest = max(map(len, asked.choices))
-        continuation = inputs["input_ids"].new_zeros(len(asked.choices), longest)
+        longest = max(map(len, choices))
+        continuation = inputs["input_ids"].new_zeros(len(choices), longest)
         present = torch.zeros_like(continuation)
-        for row, choice in enumerate(asked.choices):
+        for row, choice in enumerate(choices):
             continuation[row, : len(choice)] = torch.tensor(choice)
             present[row, : len(choice)] = 1
         inputs["input_ids"] = torch.cat([inputs["input_ids"], continuation], 1)
@@ -127,15 +154,10 @@ class ChatModel:
             inputs[name] = torch.cat([inputs[name], present * PER_TOKEN[name]], 1)
         # The last logits, since some models make more of them than there are input tokens.
         keep = {"logits_to_keep": longest + 1} if self._keeps else {}
-        self._adapt(heard=bool(_sounds([asked.conversation])))
+        self._adapt(heard=bool(_sounds([conversation])))
         logits = self._model(**inputs, **keep).logits[:, -(longest + 1) : -1].float()
         chosen = logits.log_softmax(-1).gather(2, continuation[:, :, None])[:, :, 0]
-        return Response(
-            choice_logprobs=tuple((chosen * present).sum(1).tolist()),
-            choice_tokens=tuple(map(len, asked.choices)),
-            finish_reason="choices",
-            input_tokens=prompt,
-        )
+        return (chosen * present).sum(1).tolist(), prompt
 
     def inputs(self, conversations: Sequence[Conversation]) -> Inputs:
         """What the model's forward pass takes, padded on the left. ValueError if audio is lost on the way."""

@@ -110,6 +110,24 @@ def test_choices_are_weighed_as_the_model_would_write_them(model: Any) -> None:
         assert found == pytest.approx(total, abs=1e-3)
 
 
+def test_choices_that_do_not_fit_together_are_weighed_in_halves(tiny: dict[str, Path]) -> None:
+    model: Any = load_model(resolve_model(f"hf:{tiny['qwen2_audio']}"), CPU)
+    prepared = model.prepare(replace(ask(TONE), choices=("cat", "a dog", "no", "rain falling", "yes")))
+    (together,) = model.score_choices([prepared])
+    rows: list[int] = []
+
+    def full(module: Any, args: Any, given: Any) -> None:
+        rows.append(len(given["input_ids"]))
+        if rows[-1] > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    model._model.register_forward_pre_hook(full, with_kwargs=True)
+    (halved,) = model.score_choices([prepared])
+    assert rows == [5, 3, 2, 1, 2]
+    assert halved.choice_logprobs == pytest.approx(together.choice_logprobs, abs=1e-4)
+    assert replace(halved, choice_logprobs=together.choice_logprobs) == together
+
+
 def test_sampling_follows_the_seed_of_each_sample(model: Any) -> None:
     drawn = [ask(TONE, do_sample=True, seed=seed) for seed in (1, 2, 1)]
     first, second, again = (r.text for r in model.generate([model.prepare(one) for one in drawn]))
