@@ -83,14 +83,17 @@ def placed(card: Card, options: LoadOptions, places: Places) -> Iterator[tuple[M
 
 
 def _own_device() -> str:
-    """The GPU that LOCAL_RANK gives to this process, where there are GPUs."""
+    """The GPU that LOCAL_RANK (torchrun) or SLURM_LOCALID (srun) gives to this process, where there are GPUs."""
     import torch
 
-    number = os.environ.get("LOCAL_RANK", "")
-    if not number or not torch.cuda.is_available():
+    name = next((name for name in ("LOCAL_RANK", "SLURM_LOCALID") if os.environ.get(name)), "")
+    if not name or not torch.cuda.is_available():
         return "auto"
-    if not number.isdecimal() or int(number) >= torch.cuda.device_count():
-        raise ValueError(f"LOCAL_RANK={number}: this machine shows {torch.cuda.device_count()} CUDA devices")
+    number, count = os.environ[name], torch.cuda.device_count()
+    if name == "SLURM_LOCALID" and count == 1:
+        return "auto"  # Slurm may show each task its own GPU alone.
+    if not number.isdecimal() or int(number) >= count:
+        raise ValueError(f"{name}={number}: this machine shows {count} CUDA devices")
     return f"cuda:{number}"
 
 

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-RANK, WORLD_SIZE, LOCAL_RANK = "RANK", "WORLD_SIZE", "LOCAL_RANK"
+RANK, WORLD_SIZE = "RANK", "WORLD_SIZE"
+# `srun` sets both for each task. Not SLURM_NTASKS: a batch script has it too, with the SLURM_PROCID 0, and no
+# task beside it.
+SLURM = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +25,24 @@ class Shard:
 
 
 def shard_of(environment: Mapping[str, str]) -> Shard | None:
-    """The shard that RANK and WORLD_SIZE name, or None where there is but one process.
+    """The shard that RANK and WORLD_SIZE name, else srun's variables, or None where there is but one process.
 
     ValueError for one without the other, and for numbers that do not fit.
     """
-    named = [name for name in (RANK, WORLD_SIZE) if environment.get(name)]
-    if not named:
+    names = (RANK, WORLD_SIZE)
+    named = [name for name in names if environment.get(name)]
+    if not named and all(environment.get(name) for name in SLURM):
+        names = SLURM
+    elif not named:
         return None
-    if len(named) == 1:
+    elif len(named) == 1:
         missing = RANK if named[0] == WORLD_SIZE else WORLD_SIZE
         raise ValueError(
             f"{named[0]}={environment[named[0]]} is set but {missing} is not; set both to run a shard, or neither"
         )
-    rank, world = environment[RANK], environment[WORLD_SIZE]
+    rank, world = (environment[name] for name in names)
     if not (rank.isdecimal() and world.isdecimal() and int(rank) < int(world)):
         raise ValueError(
-            f"RANK={rank}, WORLD_SIZE={world}: expected whole numbers, RANK from 0 to WORLD_SIZE - 1"
+            f"{names[0]}={rank}, {names[1]}={world}: expected whole numbers, {names[0]} from 0 to {names[1]} - 1"
         )
     return Shard(int(rank), int(world)) if int(world) > 1 else None

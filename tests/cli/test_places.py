@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+from evalkit.cli.places import find_places
+from evalkit.runner.shards import Shard
 
 Evalkit = Callable[..., Any]
 
@@ -81,6 +85,36 @@ def test_two_processes_share_a_run_that_is_merged(
     assert merged.code == 0, merged.err
     (row,) = {line.split("real")[0] for out in (merged.out, alone.out) for line in out.splitlines()[2:3]}
     assert row.startswith("good_ear")
+
+
+@pytest.mark.parametrize(
+    ("variables", "gpus", "device"),
+    [
+        ({"LOCAL_RANK": "1", "SLURM_LOCALID": "0"}, 2, "cuda:1"),
+        ({"SLURM_LOCALID": "1"}, 2, "cuda:1"),
+        ({"SLURM_LOCALID": "1"}, 1, "auto"),
+        ({"SLURM_LOCALID": "1"}, 0, "auto"),
+        ({}, 2, "auto"),
+    ],
+)
+def test_a_process_among_others_takes_the_gpu_that_is_its_own(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], gpus: int, device: str
+) -> None:
+    for name in ("LOCAL_RANK", "SLURM_LOCALID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert find_places("auto", "", 1, Shard(1, 2), "local").devices == (device,)
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match="LOCAL_RANK=2: this machine shows 2 CUDA devices"):
+        find_places("auto", "", 1, Shard(1, 2), "local")
 
 
 def test_there_is_nothing_to_merge_where_nothing_was_run(evalkit: Evalkit, tmp_path: Path) -> None:

@@ -94,6 +94,15 @@ def test_where_there_are_no_shards_it_says_so(tmp_path: Path) -> None:
         ({}, None),
         ({"RANK": "0", "WORLD_SIZE": "1"}, None),
         ({"RANK": "2", "WORLD_SIZE": "4"}, Shard(2, 4)),
+        ({"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "3"}, Shard(1, 3)),
+        ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, None),
+        # torchrun under srun: its own numbers count.
+        (
+            {"RANK": "5", "WORLD_SIZE": "8", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2"},
+            Shard(5, 8),
+        ),
+        # A batch script that starts evalkit itself is the only one to do so.
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, None),
     ],
 )
 def test_the_shard_is_read_from_the_environment(environment: dict[str, str], shard: Shard | None) -> None:
@@ -108,6 +117,7 @@ def test_the_shard_is_read_from_the_environment(environment: dict[str, str], sha
         ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK from 0 to WORLD_SIZE - 1"),
         ({"RANK": "-1", "WORLD_SIZE": "2"}, "RANK=-1"),
         ({"RANK": "a", "WORLD_SIZE": "2"}, "whole numbers"),
+        ({"SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "2"}, "SLURM_PROCID from 0"),
     ],
 )
 def test_numbers_that_name_no_shard_are_refused(environment: dict[str, str], message: str) -> None:
