@@ -143,4 +143,6 @@ def _load_llm(folder: Path, dtype: torch.dtype, device: torch.device) -> tuple[A
 
     logging.disable_progress_bar()
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    if model.lm_head.bias is None:
+        model.lm_head = llm.Fp32Head(model.lm_head.weight.detach())
     return model.requires_grad_(False).eval().to(device), AutoTokenizer.from_pretrained(folder)

@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny_chat
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from evalkit.cards import load_model, model_info, resolve_model
 from evalkit.model import Audio, AudioSlot, Card, GenerationSettings, LoadOptions, Message, Request
+from model_adapters import cascade
 from model_adapters.backbone import Backbone
 
 CPU = LoadOptions(device="cpu")
@@ -52,6 +56,20 @@ def test_choices_are_weighed_by_the_llm(model: Any, heard: Request) -> None:
     (response,) = model.score_choices([model.prepare(replace(heard, choices=choices))])
     likely, odd = response.choice_logprobs
     assert 0 > likely > odd
+
+
+def test_an_llm_of_its_own_in_bf16_has_its_output_layer_in_fp32_as_the_mini_one_has(tmp_path: Path) -> None:
+    words = tiny_chat.tokenizer({})
+    config = LlamaConfig(**tiny_chat.TEXT, vocab_size=len(words))
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).save_pretrained(tmp_path)
+    words.save_pretrained(tmp_path)
+    model, _ = cascade._load_llm(tmp_path, torch.bfloat16, torch.device("cpu"))
+    hidden = torch.randn(3, 32).bfloat16()
+    weight = LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16).lm_head.weight
+    with torch.inference_mode():
+        torch.testing.assert_close(model.lm_head(hidden), hidden.float() @ weight.float().T)
+    assert model.model.layers[0].mlp.up_proj.weight.dtype == torch.bfloat16
 
 
 def test_its_identity_covers_both_halves(backbone: Backbone, tmp_path: Path) -> None:
