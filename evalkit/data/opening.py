@@ -41,22 +41,19 @@ def duration(ref: AudioRef) -> float:
     if ref.samples is not None:
         array = np.asarray(ref.samples)
         return max(array.shape, default=0) / ref.rate if ref.rate > 0 and array.ndim in (1, 2) else 0.0
-    if ref.path is None:
+    if ref.path is None or ref.start or ref.length is not None:
         return _measured(ref)
     try:
         status = ref.path.stat()
     except (OSError, ValueError):
         return 0.0
-    changed = (status.st_size, status.st_mtime_ns)
-    return _measured_file(str(ref.path), ref.member, ref.start, ref.length, changed)
+    return _measured_file(str(ref.path), ref.member, status.st_size, status.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=1 << 12)
-def _measured_file(
-    path: str, member: str, start: float, length: float | None, changed: tuple[int, int]
-) -> float:
+def _measured_file(path: str, member: str, size: int, changed: int) -> float:
     """A run asks when it plans and again when it reads, and several questions may share a recording."""
-    return _measured(AudioRef("", path=Path(path), member=member, start=start, length=length))
+    return _measured(AudioRef("", path=Path(path), member=member))
 
 
 def _measured(ref: AudioRef) -> float:
