@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from evalkit.leaderboard.seeds import arm_and_seed
 from evalkit.leaderboard.table import Cell, Column, Row, Table
 from evalkit.leaderboard.values import metric_name
-from evalkit.stats.seeds import over_seeds_and_samples
+from evalkit.stats.seeds import mean_end, over_seeds_and_samples
 
 SIDES = ("semantic", "paralinguistic")
 
@@ -139,13 +139,9 @@ def _mean_score(scores: Sequence[Score]) -> Score:
     if missing or len(values) < len(scores):
         return Score(None, missing=missing)
     centre = sum(values) / len(values)
-    lows = [score.low for score in scores if score.low is not None]
-    highs = [score.high for score in scores if score.high is not None]
-    if len(lows) < len(scores) or len(highs) < len(scores):
-        return Score(centre)
-    below, above = centre - sum(lows) / len(lows), sum(highs) / len(highs) - centre
-    bounds = over_seeds_and_samples(values, below, above)
-    if bounds.low is None or bounds.high is None:
+    low, high = mean_end([score.low for score in scores]), mean_end([score.high for score in scores])
+    bounds = over_seeds_and_samples(values, low, high)
+    if low is None or bounds.low is None or bounds.high is None:
         return Score(centre)
     return Score(centre, max(bounds.low, 0.0), min(bounds.high, 100.0))
 

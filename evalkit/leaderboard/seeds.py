@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from evalkit.results.record import MetricValue
-from evalkit.stats.bootstrap import Interval
-from evalkit.stats.seeds import over_seeds_and_samples, t_interval
+from evalkit.stats.seeds import mean_end, over_seeds_and_samples
 
 _SEED = re.compile(r"(?P<arm>.+)-s(?P<seed>\d+)")
 
@@ -42,7 +40,8 @@ def mean_value(
     both.
     """
     numbers = [one.value for one in values]
-    found = _interval(values)
+    low, high = mean_end([one.low for one in values]), mean_end([one.high for one in values])
+    found = over_seeds_and_samples(numbers, low, high, level=values[0].level)
     changes: dict[str, Any] = {}
     if any(one.worst is not None for one in values):
         changes = {
@@ -62,18 +61,3 @@ def mean_value(
         **changes,
     )
     return mean, float(np.std(numbers, ddof=1))
-
-
-def _interval(values: Sequence[MetricValue]) -> Interval:
-    numbers, level = [one.value for one in values], values[0].level
-    lows, highs = (
-        [one.low for one in values if one.low is not None],
-        [one.high for one in values if one.high is not None],
-    )
-    if len(lows) < len(values) or len(highs) < len(values):
-        alone = t_interval(numbers, level=level)
-        return replace(alone, note="; ".join(filter(None, [alone.note, "over the seeds alone"])))
-    centre = float(np.mean(numbers))
-    return over_seeds_and_samples(
-        numbers, centre - float(np.mean(lows)), float(np.mean(highs)) - centre, level=level
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -77,19 +77,29 @@ def t_interval(
 
 
 def over_seeds_and_samples(
-    values: Sequence[float], below: float, above: float, *, level: float = 0.95
+    values: Sequence[float], low: float | None, high: float | None, *, level: float = 0.95
 ) -> Interval:
     """The interval of the mean of one value a training seed, all on the same samples.
 
-    below, above: how far the interval over the samples reaches from the mean, at the same level. The seeds'
-    part is Student's t. The two are independent, so their distances add as variances do (MOVER: Zou, Huang and
-    Zhang, Comput. Stat. Data Anal. 53, 2009). Refused for a single value, as `t_interval` is.
+    low, high: of the interval of that mean over the samples, at the same level; None leaves the seeds alone, and
+    the note says so. The seeds' part is Student's t. The two are independent, so their distances from the mean add
+    as variances do (MOVER: Zou, Huang and Zhang, Comput. Stat. Data Anal. 53, 2009). Refused for a single value,
+    as `t_interval` is.
     """
     seeds = t_interval(values, level=level)
     if seeds.low is None or seeds.high is None:
         return seeds
+    if low is None or high is None:
+        return replace(seeds, note="; ".join(filter(None, [seeds.note, "over the seeds alone"])))
     centre, half = float(np.mean(values)), (seeds.high - seeds.low) / 2
+    below, above = max(centre - low, 0.0), max(high - centre, 0.0)
     method = "t interval over seeds joined with that over samples"
     return Interval(
         centre - math.hypot(half, below), centre + math.hypot(half, above), method, note=seeds.note
     )
+
+
+def mean_end(ends: Sequence[float | None]) -> float | None:
+    """The mean of one end of the seeds' intervals; None unless every seed has one."""
+    known = [end for end in ends if end is not None]
+    return float(np.mean(known)) if len(known) == len(ends) else None

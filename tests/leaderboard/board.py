@@ -65,3 +65,32 @@ def records() -> list[Result]:
     found += [record("dense", task, 0.2, 160_000_000, audio="silence") for task in TASKS]
     found += [record("whisper", task, 0.6, 74_000_000) for task in ("asr_en", "asr_de")]
     return found
+
+
+WER = MetricValue(value=0.1234, low=0.101, high=0.1449, higher_is_better=False)
+
+
+def result(model: str, task: str = "asr_en", **changes: object) -> Result:
+    """One record made as all others are, but for the fields, fingerprints and provenance that `changes` names."""
+    fields = ("generation", "model", "prompt", "settings", "data", "scoring")
+    prints = {field: changes.pop(field, "same") for field in fields if field != "model"}
+    prints |= {"generation": f"{model} {prints['generation']}", "model": str(changes.pop("weights", model))}
+    provenance = Provenance(
+        evalkit="0",
+        started=str(changes.pop("started", "2026-01-01")),
+        wall_seconds=10.0,
+        audio_seconds=250.0,
+        dtype=str(changes.pop("dtype", "float32")),
+        backbone=str(changes.pop("backbone", "mini")),
+        model_args=changes.pop("model_args", {}),
+    )
+    given = {
+        "family": "asr",
+        "tags": ("asr", "mini"),
+        "n": 100,
+        "metrics": {"wer,none": WER},
+        "counts": {"ok": 100},
+        "scoring": changes.pop("scoring_record", {}),
+        **changes,
+    }
+    return Result(model=model, task=task, fingerprints=Fingerprints(**prints), provenance=provenance, **given)  # type: ignore[arg-type]

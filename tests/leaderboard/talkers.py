@@ -10,6 +10,8 @@ import numpy as np
 import soundfile
 
 from evalkit.evaluation import evaluate
+from evalkit.leaderboard.comparison import Comparison, TaskComparison, compare
+from evalkit.leaderboard.stored import find_arms
 from evalkit.model import ModelInfo, Prepared, Request, Response
 from evalkit.runner import RunSettings
 from evalkit.tasks.schema import MetricSpec, Task, TaskMeta
@@ -89,3 +91,12 @@ def naming(folder: Path) -> Task:
 def run(model: Talker, task: Task, output: Path, **settings: object) -> Path:
     """Run and score; the run's folder."""
     return evaluate(model, task, RunSettings(output, **settings)).run.folder  # type: ignore[arg-type]
+
+
+def compared(runs: Path, *arms: str, by: tuple[str, ...] = (), tasks: tuple[str, ...] = ()) -> Comparison:
+    return compare(find_arms(arms or ("dense", "moe"), [runs], tasks=tasks), by=by)
+
+
+def the_task(comparison: Comparison, name: str) -> TaskComparison:
+    [task] = [task for task in comparison.pairs[0].tasks if task.task == name]
+    return task

@@ -66,13 +66,16 @@ def test_the_interval_over_seeds_and_samples_adds_squares() -> None:
     values = [0.31, 0.28, 0.37]
     seeds = t_interval(values)
     assert seeds.low is not None and seeds.high is not None
-    found = over_seeds_and_samples(values, 0.03, 0.05)
     centre = np.mean(values)
+    found = over_seeds_and_samples(values, centre - 0.03, centre + 0.05)
     assert found.low == pytest.approx(centre - np.hypot(centre - seeds.low, 0.03))
     assert found.high == pytest.approx(centre + np.hypot(seeds.high - centre, 0.05))
-    alike = over_seeds_and_samples([0.3, 0.3, 0.3], 0.03, 0.05)
+    alike = over_seeds_and_samples([0.3, 0.3, 0.3], 0.27, 0.35)
     assert (alike.low, alike.high) == pytest.approx((0.27, 0.35))
-    assert over_seeds_and_samples([0.3], 0.03, 0.05).low is None
+    assert over_seeds_and_samples([0.3], 0.27, 0.35).low is None
+    alone = over_seeds_and_samples(values, None, 0.4)
+    assert (alone.low, alone.high) == (seeds.low, seeds.high)
+    assert alone.note == "only 3 seeds; over the seeds alone"
 
 
 @pytest.mark.parametrize(("of_seeds", "of_samples"), [(1.0, 1.0), (0.2, 1.0), (1.0, 0.2)])
@@ -82,7 +85,8 @@ def test_it_covers_the_truth_that_is_over_all_seeds_and_samples(of_seeds: float,
     covered = alone = 0
     for _ in range(2000):
         values = of_samples * rng.standard_normal() + of_seeds * rng.standard_normal(3)
-        found = over_seeds_and_samples(list(values), 1.96 * of_samples, 1.96 * of_samples)
+        half, centre = 1.96 * of_samples, values.mean()
+        found = over_seeds_and_samples(list(values), centre - half, centre + half)
         assert found.low is not None and found.high is not None
         covered += found.low <= 0 <= found.high
         seeds = t_interval(list(values))

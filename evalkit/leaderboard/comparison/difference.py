@@ -25,7 +25,7 @@ from evalkit.stats import (
 from evalkit.stats.bootstrap import FEW
 from evalkit.stats.matched_pairs import matched_pairs
 from evalkit.stats.reducers import Matrix, Vector
-from evalkit.stats.seeds import mean_over_seeds, over_seeds_and_samples, t_interval
+from evalkit.stats.seeds import mean_over_seeds, over_seeds_and_samples
 
 LEVEL = 0.95
 POWER = 0.8
@@ -205,7 +205,7 @@ def _spread(
 ) -> SeedSpread:
     ones, others = (tuple(value_of_all(m.scorer, m.statistics) for m in arm) for arm in (first, second))
     gaps = [other - one for one, other in zip(ones, others, strict=True)]
-    found = _joined(gaps, samples.low, samples.high, LEVEL)
+    found = over_seeds_and_samples(gaps, samples.low, samples.high, level=LEVEL)
     return SeedSpread(tuple(seeds), ones, others, found.low, found.high, found.note)
 
 
@@ -213,15 +213,8 @@ def _over_seeds(found: Difference, level: float) -> Interval:
     """Of the mean difference, over seeds and samples; the samples' part is stretched as a normal one is."""
     gaps = [other - one for one, other in zip(found.spread.first, found.spread.second, strict=True)]
     if found.low is None or found.high is None:
-        return _joined(gaps, None, None, level)
+        return over_seeds_and_samples(gaps, None, None, level=level)
     normal = NormalDist()
     stretch = normal.inv_cdf((1 + level) / 2) / normal.inv_cdf((1 + LEVEL) / 2)
     low, high = (found.difference + stretch * (end - found.difference) for end in (found.low, found.high))
-    return _joined(gaps, low, high, level)
-
-
-def _joined(gaps: Sequence[float], low: float | None, high: float | None, level: float) -> Interval:
-    if low is None or high is None:
-        return t_interval(gaps, level=level)
-    centre = float(np.mean(gaps))
-    return over_seeds_and_samples(gaps, max(centre - low, 0.0), max(high - centre, 0.0), level=level)
+    return over_seeds_and_samples(gaps, low, high, level=level)

@@ -38,12 +38,13 @@ def _average(side: str, families: Mapping[str, Sequence[TaskComparison]]) -> Ave
     names = tuple(task.task for tasks in families.values() for task in tasks)
     if not bounded:
         return AverageGain(side, gain, None, None, names)
+    low, high = gain - math.sqrt(below), gain + math.sqrt(above)
     seeds = {task.seeds for family in families.values() for task in family}
     if len(seeds) == 1 and len(several := seeds.pop()) > 1:
         gains = [_seed_gain(families, place) for place in range(len(several))]
-        found = over_seeds_and_samples(gains, math.sqrt(below), math.sqrt(above))
+        found = over_seeds_and_samples(gains, low, high)
         return AverageGain(side, gain, found.low, found.high, names, len(several))
-    return AverageGain(side, gain, gain - math.sqrt(below), gain + math.sqrt(above), names)
+    return AverageGain(side, gain, low, high, names)
 
 
 def _seed_gain(families: Mapping[str, Sequence[TaskComparison]], place: int) -> float:
