@@ -70,6 +70,7 @@ def _measured(ref: AudioRef) -> float:
 
 @contextlib.contextmanager
 def opened(ref: AudioRef) -> Iterator[BinaryIO]:
+    """The encoded recording as a binary file. Raises AudioError for what is missing, empty or far too large."""
     if ref.data is not None:
         if not ref.data:
             raise AudioError(ref, "is empty (0 bytes)")
