@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 import tiny_chat
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    CohereConfig,
+    GPT2Config,
+    GraniteConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    PreTrainedConfig,
+    Qwen3Config,
+)
 
 from evalkit.cards import load_model, model_info, resolve_model
 from evalkit.model import Audio, AudioSlot, Card, GenerationSettings, LoadOptions, Message, Request
@@ -70,6 +80,38 @@ def test_an_llm_of_its_own_in_bf16_has_its_output_layer_in_fp32_as_the_mini_one_
     with torch.inference_mode():
         torch.testing.assert_close(model.lm_head(hidden), hidden.float() @ weight.float().T)
     assert model.model.layers[0].mlp.up_proj.weight.dtype == torch.bfloat16
+
+
+def small(config: type[PreTrainedConfig], folder: Path, **more: Any) -> Path:
+    """A random LLM of another kind, saved."""
+    words = tiny_chat.tokenizer({})
+    model = AutoModelForCausalLM.from_config(config(**tiny_chat.TEXT, vocab_size=len(words), **more))
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("config", "more", "why"),
+    [
+        (GraniteConfig, {"logits_scaling": 8.0}, "changes the values of its output layer"),
+        (CohereConfig, {"logit_scale": 0.0625}, "changes the values of its output layer"),
+        (MistralConfig, {"sliding_window": 16}, "do not attend to the whole prompt"),
+        (GPT2Config, {"n_embd": 32, "n_layer": 1, "n_head": 4}, "has no layers `model` and `lm_head`"),
+    ],
+)
+def test_an_llm_that_the_loops_would_misread_is_refused(
+    config: type[PreTrainedConfig], more: dict[str, Any], why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=f"{why}, for which a cascade has no loop; name another LLM"):
+        cascade._load_llm(small(config, tmp_path, **more), torch.float32, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("config", [MistralConfig, Qwen3Config])
+def test_an_llm_that_attends_to_everything_is_taken(config: type[PreTrainedConfig], tmp_path: Path) -> None:
+    whole = {"sliding_window": None}
+    model, _ = cascade._load_llm(small(config, tmp_path, **whole), torch.bfloat16, torch.device("cpu"))
+    assert model.lm_head.weight.dtype == torch.float32
 
 
 def test_its_identity_covers_both_halves(backbone: Backbone, tmp_path: Path) -> None:
