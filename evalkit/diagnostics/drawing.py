@@ -168,13 +168,14 @@ def _panel(left: float, top: float, panel: Panel, names: Sequence[str]) -> list[
 
 
 def _mark(x: float, y: float, index: int) -> Shape:
-    """A small shape: circle, square, triangle or diamond, by turns."""
-    colour, kind = COLOURS[index % len(COLOURS)], index % 4
+    """A small shape by turns: circle, square, triangle, diamond, triangle on its tip."""
+    colour, kind = COLOURS[index % len(COLOURS)], index % 5
     if kind == 0:
         return Circle(x, y, 3.6, colour, 0.75)
     corners = {
         1: ((-3.2, -3.2), (3.2, -3.2), (3.2, 3.2), (-3.2, 3.2)),
         2: ((0, -4.4), (4.2, 3.4), (-4.2, 3.4)),
         3: ((0, -4.8), (4.8, 0), (0, 4.8), (-4.8, 0)),
+        4: ((0, 4.4), (4.2, -3.4), (-4.2, -3.4)),
     }[kind]
     return Polygon(tuple((x + dx, y + dy) for dx, dy in corners), colour, 0.75)
