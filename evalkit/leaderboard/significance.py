@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from evalkit.leaderboard.comparison import Comparison, compare
 from evalkit.leaderboard.seeds import arm_and_seed, arms_of
-from evalkit.leaderboard.stored import Arm, StoredRun
+from evalkit.leaderboard.stored import Arm, StoredRun, by_task
 from evalkit.text import unknown
 
 
@@ -14,16 +14,16 @@ def compared_with(model: str, runs: Sequence[StoredRun], *, seed: int = 0) -> Co
     """`model` against every other model of `runs` that shares a task with it, real audio only.
 
     The training seeds of an arm are taken together under its name, as the table's means are. Raises ValueError
-    for a model that has no such run, or where there is nothing to compare it with; what `compare` raises passes
+    for a model that has no such run or two of one task and seed, or where there is nothing to compare it with; what `compare` raises passes
     through.
     """
     heard = [run for run in runs if run.result.audio == "real"]
     several = arms_of(run.result.model for run in heard)
-    arms: dict[str, dict[str, dict[int, StoredRun]]] = {}
+    members: dict[str, list[StoredRun]] = {}
     for run in heard:
-        arm, number = arm_and_seed(run.result.model)
-        name, number = (arm, number) if arm in several else (run.result.model, 0)
-        arms.setdefault(name, {}).setdefault(run.result.task, {})[number] = run
+        arm, _ = arm_and_seed(run.result.model)
+        members.setdefault(arm if arm in several else run.result.model, []).append(run)
+    arms = {name: by_task(own, name) for name, own in members.items()}
     if model not in arms:
         raise ValueError(f"{unknown('model', model, arms)}; daggers are set against a model of the table")
     others = [

@@ -105,7 +105,7 @@ def _arm(name: str, runs: Sequence[StoredRun], tasks: Sequence[str]) -> Arm:
     complete = [run for run in runs if run.result.audio == "real" and not run.result.partial]
     own = [run for run in complete if run.result.model == name or arm_and_seed(run.result.model)[0] == name]
     if own:
-        return Arm(name, _by_task(newest(own, tasks=tasks), name))
+        return Arm(name, by_task(newest(own, tasks=tasks), name))
     place = Path(name)
     if not place.exists():
         known = {run.result.model for run in complete}
@@ -117,10 +117,11 @@ def _arm(name: str, runs: Sequence[StoredRun], tasks: Sequence[str]) -> Arm:
         raise ValueError(
             f"{name}: expected runs of one model with one audio setting, found {arms} {settings}"
         )
-    return Arm(_described(own[0].result, arms[0]), _by_task(own, arms[0]))
+    return Arm(_described(own[0].result, arms[0]), by_task(own, arms[0]))
 
 
-def _by_task(runs: Sequence[StoredRun], name: str) -> dict[str, dict[int, StoredRun]]:
+def by_task(runs: Sequence[StoredRun], name: str) -> dict[str, dict[int, StoredRun]]:
+    """The runs of the arm `name`, by task and training seed. ValueError for two runs of one seed."""
     tasks: dict[str, dict[int, StoredRun]] = {}
     for run in runs:
         seed = 0 if run.result.model == name else arm_and_seed(run.result.model)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +73,25 @@ def test_an_average_gain_is_over_the_seeds_too(clips: Path, tmp_path: Path) -> N
     assert gain.seeds == 3
     assert gain.gain == pytest.approx(100 * 6 / 24)
     assert (gain.low, gain.high) == pytest.approx(tuple(100 * end for end in task.tested.bounds))
+
+
+def test_an_average_over_tasks_that_have_different_seeds_has_no_interval(clips: Path, tmp_path: Path) -> None:
+    one = naming(clips)
+    for name, wrong in (("a", 10), ("a-s1", 12), ("b", 4), ("b-s1", 2)):
+        run(Talker(name, range(wrong)), one, tmp_path)
+        if "-s" not in name:
+            run(Talker(name, range(wrong)), replace(one, name="again"), tmp_path)
+    done = compared(tmp_path, "a", "b")
+    (gain,) = done.pairs[0].averages
+    assert gain.gain == pytest.approx(100 * (8 / 24 + 6 / 24) / 2)
+    assert (gain.low, gain.high) == (None, None)
+    assert "tasks have different training seeds" in render_comparison(done)
+
+
+def test_an_average_takes_each_seeds_rate_from_0_to_1_as_the_table_does(clips: Path, tmp_path: Path) -> None:
+    # Two words for one: a rate of 2 on every clip.
+    for name, wrong in (("a", 24), ("a-s1", 0), ("b", 0), ("b-s1", 0)):
+        run(Talker(name, range(wrong)), transcription(clips), tmp_path)
+    (gain,) = compared(tmp_path, "a", "b").pairs[0].averages
+    assert gain.gain == pytest.approx((100 + 0) / 2)
+    assert (gain.low, gain.high) == (None, None)

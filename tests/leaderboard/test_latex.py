@@ -99,6 +99,14 @@ def test_no_dagger_stands_where_other_seeds_may_say_otherwise(clips: Path, tmp_p
     assert "Seeds are paired by number" in text
 
 
+def test_no_dagger_is_earned_by_one_of_two_runs_of_a_seed(clips: Path, tmp_path: Path) -> None:
+    for folder, wrong in (("one", 3), ("two", 20)):
+        run(Talker("a", range(wrong)), naming(clips), tmp_path / folder)
+    run(Talker("b"), naming(clips), tmp_path / "one")
+    with pytest.raises(ValueError, match="a and a are both seed 0 of a; rename one"):
+        compared_with("b", find_runs([tmp_path]))
+
+
 def test_without_a_difference_there_is_no_dagger(runs: Path, clips: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         run(Talker(name, [3]), naming(clips), tmp_path / "alike")

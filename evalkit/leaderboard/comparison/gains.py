@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 
 from evalkit.leaderboard.averages import quality
 from evalkit.leaderboard.comparison.difference import Difference
@@ -23,7 +24,11 @@ def average_gains(tasks: Sequence[TaskComparison]) -> Iterator[AverageGain]:
 
 
 def _average(side: str, families: Mapping[str, Sequence[TaskComparison]]) -> AverageGain:
-    """Intervals put together as variances are added, tasks taken as independent (as `averages` has it)."""
+    """Intervals put together as variances are added, tasks taken as independent (as `averages` has it).
+
+    With several training seeds the gain is the mean of theirs. There is no interval where tasks have different
+    seeds: what a further seed of one task would have moved is not known of the others.
+    """
     gain = below = above = 0.0
     bounded = True
     for tasks in families.values():
@@ -36,14 +41,20 @@ def _average(side: str, families: Mapping[str, Sequence[TaskComparison]]) -> Ave
                 below += (weight * max(value - low, 0.0)) ** 2
                 above += (weight * max(high - value, 0.0)) ** 2
     names = tuple(task.task for tasks in families.values() for task in tasks)
-    if not bounded:
-        return AverageGain(side, gain, None, None, names)
-    low, high = gain - math.sqrt(below), gain + math.sqrt(above)
     seeds = {task.seeds for family in families.values() for task in family}
-    if len(seeds) == 1 and len(several := seeds.pop()) > 1:
-        gains = [_seed_gain(families, place) for place in range(len(several))]
+    if len(seeds) > 1:
+        return AverageGain(side, gain, None, None, names)
+    several = len(seeds.pop())
+    gains = [_seed_gain(families, place) for place in range(several)] if several > 1 else [gain]
+    # A rate above 1 that was cut in one seed alone: the tested difference is not that of what is averaged.
+    bounded = bounded and math.isclose(fmean(gains), gain, abs_tol=1e-9)
+    gain = fmean(gains)
+    if not bounded:
+        return AverageGain(side, gain, None, None, names, several)
+    low, high = gain - math.sqrt(below), gain + math.sqrt(above)
+    if several > 1:
         found = over_seeds_and_samples(gains, low, high)
-        return AverageGain(side, gain, found.low, found.high, names, len(several))
+        return AverageGain(side, gain, found.low, found.high, names, several)
     return AverageGain(side, gain, low, high, names)
 
 

@@ -232,6 +232,8 @@ def _averages(pair: PairComparison) -> Block:
         "1 - rate; intervals take tasks as independent over the samples"
         + (", and are over training seeds too." if any(one.seeds > 1 for one in pair.averages) else ".")
     )
+    if any(one.low is None for one in pair.averages):
+        note += " No interval: an error rate above 1 was cut, or tasks have different training seeds."
     headings = ("side", "gain", "tasks")
     return Block(f"{pair.second} against {pair.first}, on average", headings, tuple(rows), (note,), texts=1)
 
