@@ -14,8 +14,8 @@ def compared_with(model: str, runs: Sequence[StoredRun], *, seed: int = 0) -> Co
     """`model` against every other model of `runs` that shares a task with it, real audio only.
 
     The training seeds of an arm are taken together under its name, as the table's means are. Raises ValueError
-    for a model that has no such run or two of one task and seed, or where there is nothing to compare it with; what `compare` raises passes
-    through.
+    for a model that has no such run, two runs of one task and seed, or where there is nothing to compare it
+    with; what `compare` raises passes through.
     """
     heard = [run for run in runs if run.result.audio == "real"]
     several = arms_of(run.result.model for run in heard)

@@ -62,8 +62,8 @@ def load(card: Card, options: LoadOptions) -> AudioLLM:
         )
     backbone = resolve(options.backbone)
     model, tokenizer = llm.load_llm(backbone.llm, dtype, device)
-    audio_encoder = encoder.load_encoder(backbone.whisper, dtype, device)
-    _check_widths(card, config.projector, audio_encoder, model)
+    audio_encoder: Any = encoder.load_encoder(backbone.whisper, dtype, device)
+    check_widths(card.name, config.projector, audio_encoder.config.d_model, model.config.hidden_size)
     if config.lora is not None and _with_lora(card, options):
         llm.merge_lora(model, weights.lora, config.lora.scale)
     llm.pack(model)
@@ -129,13 +129,13 @@ def count_stored(folder: Path, prefix: str) -> int:
     return count
 
 
-def _check_widths(card: Card, projector: ProjectorConfig, audio_encoder: Any, model: Any) -> None:
+def check_widths(name: str, projector: ProjectorConfig, encoder_width: int, llm_width: int) -> None:
+    """Raises ValueError where the projector does not fit between the backbone's parts."""
     wanted = (projector.encoder_width, projector.llm_width)
-    found = (audio_encoder.config.d_model, model.config.hidden_size)
-    if wanted != found:
+    if wanted != (encoder_width, llm_width):
         raise ValueError(
-            f"{card.name}: its projector joins an encoder of width {wanted[0]} to an LLM of width {wanted[1]}, "
-            f"but this backbone has {found[0]} and {found[1]}"
+            f"{name}: its projector joins an encoder of width {wanted[0]} to an LLM of width {wanted[1]}, "
+            f"but this backbone has {encoder_width} and {llm_width}"
         )
 
 

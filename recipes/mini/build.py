@@ -1,17 +1,18 @@
-"""Rebuild the mini data: `python -m recipes.mini.build --cache DIR [STEP ...]`.
+"""Rebuild the mini data: `python -m recipes.mini.build [STEP ...]`.
 
-Test clips go to `tasks/mini/data/`, manifests to `recipes/mini/manifests/`, training data to the cache.
+Test clips go to `tasks/mini/data/`, manifests to `recipes/mini/manifests/`, training data to where `evalkit train`
+looks for it, `mini-train` in evalkit's cache.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections import Counter
 from pathlib import Path
 
+from evalkit.artifacts import cache_dir
 from recipes.mini import (
     asr,
     attribution,
@@ -140,13 +141,16 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("step", nargs="*", default=["all"], choices=[*BUILDERS, "all"])
-    parser.add_argument("--cache", type=Path, default=os.environ.get("EVALKIT_CACHE"))
     parser.add_argument(
-        "--packages", type=Path, help="where packages are kept and unpacked (default: the cache)"
+        "--cache",
+        type=Path,
+        default=cache_dir() / "mini-train",
+        help="where training data goes (%(default)s)",
+    )
+    parser.add_argument(
+        "--packages", type=Path, help="where packages are kept and unpacked (default: below --cache)"
     )
     args = parser.parse_args(argv)
-    if args.cache is None:
-        parser.error("name a folder for training data: --cache DIR, or set EVALKIT_CACHE")
     store = Store(args.packages or args.cache / "sources")
     steps = list(BUILDERS) if "all" in args.step else args.step
     for step in steps:

@@ -189,6 +189,16 @@ def test_a_recipe_is_like_one_whole_recipe_beside_it(tmp_path: Path, line: str, 
         read_recipe(path)
 
 
+def test_a_recipe_like_another_takes_the_settings_of_a_section_that_it_does_not_name(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text((MINI / "moe_adapter.yaml").read_text())
+    path = tmp_path / "arm.yaml"
+    path.write_text("like: base.yaml\nname: arm\ntune: {steps: 100}\nprojector: {kind: linear}\n")
+    base, arm = read_recipe(tmp_path / "base.yaml"), read_recipe(path)
+    assert arm.tune == base.tune.model_copy(update={"steps": 100})
+    assert arm.projector == ProjectorConfig(kind="linear")
+    assert (arm.data, arm.align, arm.lora) == (base.data, base.align, base.lora)
+
+
 def test_a_further_seed_has_the_name_that_joins_it_to_its_recipe() -> None:
     second = with_seed(RECIPE, 2)
     assert (second.name, second.seed) == ("parts-s2", 2)
@@ -216,6 +226,12 @@ def test_the_spoken_form_is_what_can_be_heard() -> None:
         (
             "name: x\nprojector: {kind: moe}\ndata: [{task: t, path: p, share: 0}]\nlr: 1\n",
             ["data.0.share", "lr"],
+        ),
+        ("name: a/b\nprojector: {kind: moe}\ndata: [{task: t, path: p}]\n", ["name: String should match"]),
+        ("name: x\nprojector: {kind: moe}\ndata: [{task: t, path: p, align: false}]\n", ["align has steps"]),
+        (
+            "name: x\nprojector: {kind: moe}\ndata: [{task: t, path: p}]\nextend: {steps: 5}\n",
+            ["extend has steps"],
         ),
         ("{", ["cannot read the recipe"]),
         ("name: !!python/object/apply:os.system [ls]\n", ["cannot read the recipe"]),

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from model_adapters.audio_llm.training.recipe import read_recipe, with_seed
 from model_adapters.audio_llm.training.run import _write_card, is_trained
@@ -31,7 +30,7 @@ def test_parts_of_the_queue_pass_over_what_is_done(tmp_path: Path) -> None:
     names = [recipe.name for recipe in recipes]
     for recipe in recipes:
         (tmp_path / recipe.name).mkdir()
-        _write_card(recipe, tmp_path / recipe.name, 9, torch.device("cpu"))
+        _write_card(recipe, tmp_path / recipe.name, {"clips": 9}, {"device": "cpu"})
     command = [sys.executable, "-m", "recipes.mini.arms", "--data", str(tmp_path), "--output", str(tmp_path)]
     said = [
         subprocess.run(
@@ -46,7 +45,7 @@ def test_parts_of_the_queue_pass_over_what_is_done(tmp_path: Path) -> None:
 def test_an_arm_is_done_only_by_its_own_recipe(tmp_path: Path) -> None:
     recipe = read_recipe(RECIPES / "dense_active.yaml")
     assert not is_trained(recipe, tmp_path)
-    _write_card(recipe, tmp_path, 9, torch.device("cpu"))
+    _write_card(recipe, tmp_path, {"clips": 9}, {"device": "cpu"})
     assert is_trained(recipe, tmp_path)
     other = recipe.model_copy(update={"tune": recipe.tune.model_copy(update={"steps": 7})})
     assert not is_trained(other, tmp_path)

@@ -49,17 +49,23 @@ def read_examples(
         path = folder / source.path
         if not path.exists():
             raise ValueError(
-                f"training data {source.path} is not in {folder}: build it with `python -m recipes.mini.build`"
+                f"training data {source.path} is not in {folder}: "
+                f"build it with `python -m recipes.mini.build --cache {folder}`"
             )
-        (task,) = catalog.resolve(source.task)
+        task, *more = catalog.resolve(source.task)
+        if more:
+            names = ", ".join(one.name for one in (task, *more))
+            raise ValueError(
+                f"training data {source.path}: {source.task!r} means several tasks; name one of {names}"
+            )
         clips = replace(task, path=path, dataset_path=path.name, test_split="train")
         encode = _encoder(tokenizer, task, template)
-        found = [encode(index, sample) for sample in open_samples(clips)]
+        found = _speaking_all([encode(index, sample) for sample in open_samples(clips)])
         if not found:
             raise ValueError(
                 f"training data {path} has no samples; take it out of the recipe or build it again"
             )
-        examples += _speaking_all(found)
+        examples += found
     return examples
 
 

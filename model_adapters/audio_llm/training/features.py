@@ -3,60 +3,66 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from evalkit.data import content_sha256, decode
+from evalkit.artifacts import build_once
+from evalkit.data import decode
 from evalkit.tasks.schema import AudioRef
 from model_adapters.audio_llm import encoder as whisper
 
 SHARD = 256
-Report = Callable[[int, int], None]
+Report = Callable[[int], None]
 
 
 def cached_states(
-    folder: Path, audios: Sequence[AudioRef], key: str, load: Callable[[], tuple[Any, Any]], report: Report
+    folder: Path,
+    audios: Mapping[AudioRef, str],
+    key: str,
+    load: Callable[[], tuple[Any, Any]],
+    report: Report,
 ) -> list[Tensor]:
-    """Encoder states [frames, d], fp16, of every clip, in order.
+    """Encoder states [frames, d], fp16, of every clip, in order; of one beyond 30 s, those of its windows.
 
-    key: identity of the encoder; load: gives (features, encoder) and is called only when a shard is
-    missing; report(done, total). A shard is named by what is in it, so a killed run goes on at its last
-    one, and recipes that share clips share their shards.
+    audios: the clips and the hashes of their content; key: identity of the encoder; load: gives (features,
+    encoder) and is called only when a shard is missing; report(done): clips so far. A shard is named by what
+    is in it, so a killed run goes on at its last one, and recipes that share clips share their shards.
     """
     from safetensors.torch import load_file, save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
+    clips = list(audios)
     loaded: tuple[Any, Any] | None = None
     states: list[Tensor] = []
-    for start in range(0, len(audios), SHARD):
-        members = audios[start : start + SHARD]
-        identity = "\n".join([key, *map(content_sha256, members)])
+    for start in range(0, len(clips), SHARD):
+        members = clips[start : start + SHARD]
+        identity = "\n".join([key, *(audios[member] for member in members)])
         path = folder / f"{hashlib.sha256(identity.encode()).hexdigest()[:24]}.safetensors"
-        if not path.exists():
+
+        def build(part: Path, members: Sequence[AudioRef] = members) -> None:
+            nonlocal loaded
             loaded = loaded or load()
-            shard = _encode(loaded, members)
-            partial = path.with_suffix(".partial")
-            save_file({f"{i:04d}": s for i, s in enumerate(shard)}, partial)
-            partial.replace(path)
-        stored = load_file(path)
+            save_file({f"{i:04d}": s for i, s in enumerate(_encode(loaded, members))}, part)
+
+        stored = load_file(build_once(path, build))
         states += [stored[k] for k in sorted(stored)]
-        report(len(states), len(audios))
+        report(len(states))
     return states
 
 
 def _encode(loaded: tuple[Any, Any], audios: Sequence[AudioRef]) -> list[Tensor]:
     features, encoder = loaded
-    clips = [decode(audio, whisper.RATE).samples[: whisper.MAX_WINDOW] for audio in audios]
-    order = sorted(range(len(clips)), key=lambda i: len(clips[i]))
-    states: dict[int, Tensor] = {}
+    clips = [whisper.windows(decode(audio, whisper.RATE).samples) for audio in audios]
+    cuts = {(i, place): cut for i, clip in enumerate(clips) for place, cut in enumerate(clip)}
+    order = sorted(cuts, key=lambda where: len(cuts[where]))
+    states: dict[tuple[int, int], Tensor] = {}
     for start in range(0, len(order), 16):
         chosen = order[start : start + 16]
-        found = whisper.encode(encoder, [features(clips[i]) for i in chosen])
-        for i, state in zip(chosen, found, strict=True):
-            frames = whisper.frame_count(len(clips[i]))
-            states[i] = state[:frames].to("cpu", torch.float16).clone()
-    return [states[i] for i in range(len(clips))]
+        found = whisper.encode(encoder, [features(cuts[where]) for where in chosen])
+        for where, state in zip(chosen, found, strict=True):
+            frames = whisper.frame_count(len(cuts[where]))
+            states[where] = state[:frames].to("cpu", torch.float16)
+    return [torch.cat([states[i, place] for place in range(len(clip))]) for i, clip in enumerate(clips)]

@@ -94,7 +94,7 @@ def _line(stage: Stage, done: int, start: int, loss: Loss, seconds: float) -> st
     values = ", ".join(
         f"{k} {v:.3f}" for k, v in loss.curves.items() if k.startswith("loss") and v is not None
     )
-    return f"{stage.name} {done}/{stage.steps}: {values}; {left / 60:.1f} min left"
+    return f"{stage.name} {done}/{stage.steps}: {values}; {left / 60:.1f} min of the stage left"
 
 
 def _checkpoint(stage: Stage, folder: Path) -> Path:
@@ -120,7 +120,8 @@ def _resume(stage: Stage, optimizer: torch.optim.Optimizer, folder: Path) -> int
     state: Mapping[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     if state["made_by"] != stage.made_by:
         raise ValueError(
-            f"{path} was made by another recipe; choose another --output, or delete it to start over"
+            f"{path} was made by another recipe, from other data or on another device; choose another --output, "
+            "or delete it to start over"
         )
     for name, module in stage.modules.items():
         module.load_state_dict(state["modules"][name], strict=False)

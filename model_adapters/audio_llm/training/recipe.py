@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model_adapters.audio_llm.config import LoraConfig, ProjectorConfig
+
+# Of these a recipe that is `like` another takes what it does not say; the rest it replaces as a whole.
+_SETTINGS = ("lora", "align", "extend", "tune")
 
 
 class _Frozen(BaseModel):
@@ -65,7 +68,7 @@ class Recipe(_Frozen):
     step (SpecAugment's time masking, Park et al., 2019), so that few clips are not learnt by heart.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     projector: ProjectorConfig
     lora: LoraConfig = LoraConfig()
     seed: int = 0
@@ -79,6 +82,16 @@ class Recipe(_Frozen):
     weight_decay: float = Field(0.01, ge=0)
     clip_norm: float = Field(1.0, gt=0)
     save_every: int = Field(100, gt=0)
+
+    @model_validator(mode="after")
+    def _stages_have_data(self) -> Recipe:
+        if self.align.steps and not any(source.align for source in self.data):
+            raise ValueError(
+                "align has steps, but no source of `data` has `align: true`; set align: {steps: 0}"
+            )
+        if self.extend.steps and not any(source.extend for source in self.data):
+            raise ValueError("extend has steps, but no source of `data` has an `extend` share")
+        return self
 
     @property
     def aligned_by(self) -> str:
@@ -97,7 +110,8 @@ class Recipe(_Frozen):
 
 def read_recipe(path: Path) -> Recipe:
     """`like: FILE.yaml` takes all that is not said from a recipe in the same folder, so that two arms differ
-    by what their files say. Raises ValueError naming every mistake.
+    by what their files say: within `lora`, `align`, `extend` and `tune` too; `projector` and `data` are
+    replaced as a whole. Raises ValueError naming every mistake.
     """
     loaded = _load(path)
     if isinstance(loaded, dict) and "like" in loaded:
@@ -107,12 +121,18 @@ def read_recipe(path: Path) -> Recipe:
         rest = _load(path.with_name(other))
         if not isinstance(rest, dict) or "like" in rest:
             raise ValueError(f"{path}: like: {other!r} must be a whole recipe, without a `like` of its own")
-        loaded = rest | loaded
+        loaded = rest | loaded | {part: _merged(rest, loaded, part) for part in _SETTINGS if part in loaded}
     try:
         return Recipe.model_validate(loaded)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ValueError(f"{path} is not a training recipe: {problems}") from error
+
+
+def _merged(rest: dict[str, Any], loaded: dict[str, Any], part: str) -> Any:
+    """Of one section: what `loaded` says of it before what `rest` says."""
+    both = rest.get(part), loaded[part]
+    return both[0] | both[1] if isinstance(both[0], dict) and isinstance(both[1], dict) else both[1]
 
 
 def with_seed(recipe: Recipe, seed: int) -> Recipe:

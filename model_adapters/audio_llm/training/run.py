@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,47 +15,99 @@ import torch
 import yaml
 
 from evalkit.artifacts import cache_dir
+from evalkit.data import content_sha256
 from evalkit.tasks.schema import AudioRef
 from model_adapters.audio_llm import encoder, llm
 from model_adapters.audio_llm.checkpoint import write_weights
-from model_adapters.audio_llm.loading import pick_device
+from model_adapters.audio_llm.loading import check_widths, pick_device
 from model_adapters.audio_llm.projector import Projector
 from model_adapters.audio_llm.prompt import CHATML
 from model_adapters.audio_llm.training.align import CtcHead, align_stage, extend_stage
 from model_adapters.audio_llm.training.data import Example, read_examples
 from model_adapters.audio_llm.training.features import cached_states
-from model_adapters.audio_llm.training.loop import run_stage
+from model_adapters.audio_llm.training.loop import Stage, run_stage
 from model_adapters.audio_llm.training.recipe import Recipe
 from model_adapters.audio_llm.training.tune import add_lora, lora_state, tune_stage
 from model_adapters.backbone import Backbone, resolve
 
+Say = Callable[[str], None]
 
-def train(recipe: Recipe, output: Path, *, data: Path, device: str, say: Callable[[str], None]) -> Path:
+
+def train(recipe: Recipe, output: Path, *, data: Path, device: str, say: Say) -> Path:
     """Writes `<output>/<name>.safetensors` and a card beside it, and returns the card's path.
 
     data: folder of the recipe's JSONL files. Stages, curves and features are kept, so that the same call
-    goes on after a kill and ends as an uninterrupted run would have.
+    goes on after a kill and ends as an uninterrupted run would have: on a CPU to the last bit, on a GPU, where
+    CTC adds up in no fixed order, but for rounding. Raises ValueError for data, a device or a number format
+    other than a stage began with, and where another process is training into `output`.
     """
-    place = pick_device(device)
-    dtype = torch.bfloat16
     output.mkdir(parents=True, exist_ok=True)
+    with _alone(output):
+        return _train(recipe, output, data, pick_device(device), say)
+
+
+def _train(recipe: Recipe, output: Path, data: Path, device: torch.device, say: Say) -> Path:
+    dtype = _faster_dtype(device)
     backbone = resolve("mini")
-    model, tokenizer = llm.load_llm(backbone.llm, dtype, place)
+    model, tokenizer = llm.load_llm(backbone.llm, dtype, device)
+    encoder_width = json.loads((backbone.whisper / "config.json").read_text(encoding="utf-8"))["d_model"]
+    check_widths(recipe.name, recipe.projector, encoder_width, model.config.hidden_size)
     examples = read_examples(recipe.data, data, tokenizer, CHATML)
-    states = _states(examples, backbone, dtype, place, say)
+    audios = dict.fromkeys(audio for example in examples for audio in example.audios)
+    contents = {audio: content_sha256(audio) for audio in audios}
+    states = _states(examples, contents, backbone, dtype, device, say)
     torch.manual_seed(recipe.seed)
-    projector = Projector(recipe.projector, llm.embedding_norm(model)).to(place)
+    projector = Projector(recipe.projector, llm.embedding_norm(model)).to(device)
+
+    def run(stage: Stage, on: Sequence[Example]) -> None:
+        origin = f"{device.type} {dtype} {_digest(on, contents)}"
+        run_stage(replace(stage, made_by=f"{stage.made_by} {origin}"), recipe, output, say)
+
     speech = [e for e in examples if recipe.data[e.source].align]
-    head = _head(speech, model).to(place)
-    run_stage(align_stage(recipe, examples, states, projector, head), recipe, output, say)
+    head = _head(speech, model).to(device)
+    run(align_stage(recipe, examples, states, projector, head), speech)
     named = [e for e in examples if recipe.data[e.source].extend]
-    wider = _head([*speech, *named], model).to(place)
+    wider = _head([*speech, *named], model).to(device)
     wider.load_state_dict(head.state_dict())
-    run_stage(extend_stage(recipe, examples, states, projector, wider), recipe, output, say)
+    run(extend_stage(recipe, examples, states, projector, wider), [*speech, *named])
     add_lora(model, recipe.lora, recipe.seed)
-    run_stage(tune_stage(recipe, examples, states, projector, model), recipe, output, say)
+    run(tune_stage(recipe, examples, states, projector, model), examples)
     write_weights(output / f"{recipe.name}.safetensors", projector.state_dict(), lora_state(model))
-    return _write_card(recipe, output, len(examples), place)
+    made = {
+        "torch": str(torch.__version__),
+        "device": device.type,
+        "dtype": str(dtype).removeprefix("torch."),
+    }
+    return _write_card(recipe, output, {"clips": len(examples), "data": _digest(examples, contents)}, made)
+
+
+@contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    import filelock
+
+    try:
+        with filelock.FileLock(output / ".lock", timeout=0):
+            yield
+    except filelock.Timeout:
+        raise ValueError(f"another process is training into {output}; choose another --output") from None
+
+
+def _faster_dtype(device: torch.device) -> torch.dtype:
+    """bf16 where the machine multiplies it."""
+    if device.type == "cpu":
+        native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    else:
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float32
+
+
+def _digest(examples: Sequence[Example], contents: Mapping[AudioRef, str]) -> str:
+    """SHA-256 over what is asked, heard and answered, in order."""
+    digest = hashlib.sha256()
+    for one in examples:
+        heard = [contents[audio] for audio in one.audios]
+        digest.update(repr((one.source, one.segments, heard, one.answer, one.spoken)).encode())
+    return digest.hexdigest()
 
 
 def _head(examples: Sequence[Example], model: torch.nn.Module) -> CtcHead:
@@ -61,10 +117,11 @@ def _head(examples: Sequence[Example], model: torch.nn.Module) -> CtcHead:
 
 def _states(
     examples: list[Example],
+    contents: Mapping[AudioRef, str],
     backbone: Backbone,
     dtype: torch.dtype,
     device: torch.device,
-    say: Callable[[str], None],
+    say: Say,
 ) -> list[list[torch.Tensor]]:
     """Encoder states of every example's audios; a clip that several examples ask about is encoded once."""
     began = time.monotonic()
@@ -73,17 +130,23 @@ def _states(
         features = encoder.WhisperFeatures(backbone.whisper)
         return features, encoder.load_encoder(backbone.whisper, dtype, device)
 
-    def report(done: int, total: int) -> None:
-        seconds = time.monotonic() - began
-        if done == total or done % 2048 == 0:
-            say(f"features {done}/{total}; {seconds / done * (total - done) / 60:.1f} min left")
-
+    parts: dict[int, dict[AudioRef, str]] = {}
+    for example in examples:
+        parts.setdefault(example.source, {}).update((audio, contents[audio]) for audio in example.audios)
+    total = sum(map(len, parts.values()))
     found: dict[AudioRef, torch.Tensor] = {}
-    for source in sorted({e.source for e in examples}):
-        audios = list(dict.fromkeys(a for e in examples if e.source == source for a in e.audios))
+    before = 0
+    for _, audios in sorted(parts.items()):
+
+        def report(of_these: int, before: int = before, size: int = len(audios)) -> None:
+            done, seconds = before + of_these, time.monotonic() - began
+            if of_these == size or of_these % 2048 == 0:
+                say(f"features {done}/{total}; {seconds / done * (total - done) / 60:.1f} min left")
+
         key = f"{backbone.fingerprint}/{dtype}"
         states = cached_states(cache_dir() / "features", audios, key, load, report)
         found.update(zip(audios, states, strict=True))
+        before += len(audios)
     return [[found[audio] for audio in example.audios] for example in examples]
 
 
@@ -105,9 +168,9 @@ def _decided(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _write_card(recipe: Recipe, output: Path, clips: int, device: torch.device) -> Path:
+def _write_card(recipe: Recipe, output: Path, of: Mapping[str, Any], made: Mapping[str, str]) -> Path:
+    """of: what the training data were; made: by what, and on what."""
     decided = _decided(recipe)
-    made = {"torch": str(torch.__version__), "device": device.type}
     card = {
         "name": recipe.name,
         "loader": "audio_llm",
@@ -116,7 +179,7 @@ def _write_card(recipe: Recipe, output: Path, clips: int, device: torch.device) 
             "projector": decided["projector"],
             "lora": decided["lora"],
             "weights": f"{recipe.name}.safetensors",
-            "training": {"clips": clips, **decided["training"], "made": made},
+            "training": {**of, **decided["training"], "made": dict(made)},
         },
     }
     path = output / f"{recipe.name}.yaml"
