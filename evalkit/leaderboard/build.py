@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from evalkit.leaderboard.cost import cost_of
 from evalkit.leaderboard.means import with_means
-from evalkit.leaderboard.notes import chance_note, failures_note, interval_notes, numbered
+from evalkit.leaderboard.notes import chance_note, failures_note, interval_notes, numbered, value_notes
 from evalkit.leaderboard.selection import differing, made_like, row_order
 from evalkit.leaderboard.table import FAMILIES, Cell, Column, Row, Table
 from evalkit.leaderboard.values import BOUNDS
@@ -157,6 +157,5 @@ def _cell(result: Result, metric: str, notes: list[str]) -> Cell | None:
     texts = failures_note(result.counts)
     if result.partial:
         texts.append(f"Partial run: {result.n} samples.")
-    if value.note:
-        texts.append(value.note[0].upper() + value.note[1:].rstrip(".") + ".")
+    texts += value_notes([value])
     return Cell(value, numbered(texts, notes), result.counts)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from evalkit.leaderboard.averages import limits
 from evalkit.leaderboard.cost import Cost, cost_of
-from evalkit.leaderboard.notes import failures_note, numbered
+from evalkit.leaderboard.notes import failures_note, numbered, value_notes
 from evalkit.leaderboard.seeds import arm_and_seed, mean_value
 from evalkit.leaderboard.table import Cell, Column, Row
 from evalkit.results.record import Provenance
@@ -76,5 +76,5 @@ def _mean_cell(cells: Sequence[Cell], metric: str, notes: list[str]) -> Cell:
         f"Mean over {len(cells)} training seeds ± their standard deviation. Interval of the mean: Student's t over "
         f"the seeds joined with that over the samples{few}."
     ]
-    texts += failures_note(counts)
+    texts += [*failures_note(counts), *value_notes([cell.value for cell in cells])]
     return Cell(value, numbered(texts, notes), dict(counts), spread)

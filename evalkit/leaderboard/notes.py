@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evalkit.leaderboard.values import failures_text
-from evalkit.results.record import Result
+from evalkit.results.record import MetricValue, Result
 
 
 def failures_note(counts: Mapping[str, int]) -> list[str]:
     failures = failures_text(counts)
     if not failures:
         return []
-    return [f"Of {sum(counts.values())} answers: {failures}. A sample without an answer counts as wrong."]
+    said = [f"Of {sum(counts.values())} answers: {failures}."]
+    if any(count for status, count in counts.items() if status not in ("ok", "truncated")):
+        said.append("A sample without an answer counts as wrong.")
+    if counts.get("truncated"):
+        said.append("A truncated one counts by what was written.")
+    return [" ".join(said)]
+
+
+def value_notes(values: Sequence[MetricValue]) -> list[str]:
+    """What the values themselves say of their intervals, each thing once."""
+    said = dict.fromkeys(value.note for value in values if value.note)
+    return [note[0].upper() + note[1:].rstrip(".") + "." for note in said]
 
 
 def numbered(texts: Sequence[str], notes: list[str]) -> tuple[int, ...]:

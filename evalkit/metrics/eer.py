@@ -90,12 +90,14 @@ class EER:
 
 
 def eer(options: Mapping[str, Any]) -> EER:
-    """Options: positive, the reference label that high scores stand for (default `same`)."""
-    check.known("eer", options, ("positive",))
+    """Options: positive, the reference label that high scores stand for (default `same`); normalizer, by which
+    labels are compared (default `lower_no_punct`).
+    """
+    check.known("eer", options, ("positive", "normalizer"))
     positive = options.get("positive", "same")
     if not isinstance(positive, str) or not positive.strip():
         raise ValueError(f"metric eer: positive must be a label, not {positive!r}")
-    return EER(positive)
+    return EER(positive, check.normalizer("eer", options, "lower_no_punct"))
 
 
 def _score(answer: str | None, otherwise: float) -> float:

@@ -1,4 +1,4 @@
-"""Train every arm and seed, one after the other: `python -m recipes.mini.arms --data DIR --output DIR`.
+"""Train every arm and seed, one after the other: `python -m recipes.mini.arms --output DIR`.
 
 The same command again goes on where it was, in the middle of an arm too; arms that are done are passed over,
 one that another recipe made is refused.
@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+from evalkit.artifacts import cache_dir
 from model_adapters.audio_llm.training.recipe import read_recipe, with_seed
 from model_adapters.audio_llm.training.run import is_trained, train
 
@@ -35,7 +36,12 @@ def _part(text: str) -> tuple[int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="what `python -m recipes.mini.build` made")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=cache_dir() / "mini-train",
+        help="what `python -m recipes.mini.build` made (%(default)s)",
+    )
     parser.add_argument("--output", type=Path, default=Path("training"))
     parser.add_argument("--device", default="auto")
     parser.add_argument("--part", type=_part, default=(1, 1), help="I/N: only every N-th, for N machines")

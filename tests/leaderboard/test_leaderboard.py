@@ -94,7 +94,8 @@ def test_a_note_tells_failures_clusters_and_missing_intervals_once() -> None:
     results = [result(name, metrics={"wer,none": value}, counts=counts) for name in ("a", "b")]
     table = build_table(results)
     assert table.notes == (
-        "Of 100 answers: 2 truncated, 1 error. A sample without an answer counts as wrong.",
+        "Of 100 answers: 2 truncated, 1 error. A sample without an answer counts as wrong. "
+        "A truncated one counts by what was written.",
         "Only 9 clusters.",
         "Intervals by percentile bootstrap over 9 clusters: asr_en (wer).",
     )
@@ -151,7 +152,7 @@ def test_markdown_is_the_same_bytes_whatever_the_order_of_the_records() -> None:
         "| dense | 12.3 [10.1, 14.5] <sup>1</sup> | – | – |",
         "| moe | 12.3 [10.1, 14.5] | 50.0 [40.0, 60.0] | 55.0 |",
         "",
-        "1. Of 100 answers: 1 truncated. A sample without an answer counts as wrong.",
+        "1. Of 100 answers: 1 truncated. A truncated one counts by what was written.",
     ]
 
 

@@ -49,6 +49,15 @@ def test_the_interval_of_a_mean_is_over_seeds_and_samples_and_ends_where_the_met
     assert cell.value.low == 0.0 and cell.value.high > 1
 
 
+def test_what_the_seeds_say_of_their_intervals_stands_at_the_mean_too() -> None:
+    value = MetricValue(value=0.3, low=0.2, high=0.4, higher_is_better=False, note="only 4 clusters")
+    table = build_table([result(name, metrics={"wer,none": value}) for name in ("moe", "moe-s1")])
+    mean, seed = table.rows[0].cells[0], table.rows[1].cells[0]
+    assert mean is not None and seed is not None
+    assert [table.notes[number - 1] for number in seed.notes] == ["Only 4 clusters."]
+    assert {table.notes[number - 1] for number in mean.notes} > {"Only 4 clusters."}
+
+
 def test_a_mean_needs_a_value_of_every_seed() -> None:
     results = [seeded(0.3, "moe"), seeded(0.4, "moe-s1"), seeded(0.5, "moe-s1", task="other")]
     mean = build_table(select(results)).rows[0]

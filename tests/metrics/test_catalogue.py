@@ -12,6 +12,7 @@ import pytest
 from evalkit import metrics
 from evalkit.metrics import catalogue
 from evalkit.metrics.accuracy import accuracy
+from evalkit.text import versioned
 
 
 @pytest.mark.parametrize("name", catalogue.BUILT_IN)
@@ -20,6 +21,14 @@ def test_every_built_in_metric_is_made_under_its_name(name: str) -> None:
     assert metric.name == name
     assert metric.version >= 1
     assert json.loads(json.dumps(metric.settings)) == metric.settings
+
+
+@pytest.mark.parametrize("name", catalogue.BUILT_IN)
+def test_a_metric_that_has_a_normalizer_can_be_given_another(name: str) -> None:
+    recorded = metrics.get(name, {}).settings
+    if "normalizer" in recorded:
+        other = metrics.get(name, {"normalizer": "none"}).settings
+        assert other == {**recorded, "normalizer": versioned("none")}
 
 
 def test_an_unknown_metric_gives_the_nearest_one() -> None:

@@ -141,7 +141,7 @@ def _reproduce(runs: Sequence[StoredRun]) -> str:
 
 
 def _install(version: str) -> str:
-    return f"pip install {shlex.quote(f'evalkit-audio=={version}')}"
+    return f"pip install -c constraints.txt .   # in the source of evalkit {version}, at the revision that this page names"
 
 
 def _count(number: int, word: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,6 +42,8 @@ def train(recipe: Recipe, output: Path, *, data: Path, device: str, say: Say) ->
     CTC adds up in no fixed order, but for rounding. Raises ValueError for data, a device or a number format
     other than a stage began with, and where another process is training into `output`.
     """
+    if importlib.util.find_spec("peft") is None:
+        raise ValueError("training needs peft: pip install 'evalkit-audio[train]'")
     output.mkdir(parents=True, exist_ok=True)
     with _alone(output):
         return _train(recipe, output, data, pick_device(device), say)
