@@ -68,7 +68,7 @@ def _spec(task: str) -> ScoringSpec | None:
 
 
 def _show(found: Sequence[Rescored], flips: Sequence[str]) -> None:
-    from evalkit.leaderboard.stored import listed_metrics
+    from evalkit.leaderboard.stored import described, listed_metrics
     from evalkit.leaderboard.values import BOUNDS, CAPTION, failures_text, full_text, metric_label
 
     headings = [Heading("task"), Heading("model"), Heading("scored by"), Heading("metric")]
@@ -76,7 +76,7 @@ def _show(found: Sequence[Rescored], flips: Sequence[str]) -> None:
     rows = [
         [
             one.run.result.task,
-            one.run.result.model,
+            described(one.run.result, one.run.result.model),
             way,
             metric_label(key, value.higher_is_better),
             full_text(key, value),

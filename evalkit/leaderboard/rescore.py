@@ -8,7 +8,7 @@ from itertools import combinations
 
 from evalkit import metrics
 from evalkit.leaderboard.rebuild import scored_record
-from evalkit.leaderboard.stored import StoredRun, listed_metrics
+from evalkit.leaderboard.stored import StoredRun, described, listed_metrics
 from evalkit.results import PUBLISHED_JOURNAL_NAME, Result, find_journal, hold, write_result
 from evalkit.scoring import ScoringSpec
 from evalkit.tasks.schema import FilterSpec, MetricSpec
@@ -122,7 +122,10 @@ def _alike(one: Result, other: Result) -> bool:
 
 
 def _pair_flips(one: Rescored, other: Rescored) -> list[Flip]:
-    names = [_name(one.run.result), _name(other.run.result)]
+    names = [
+        described(one.run.result, one.run.result.model),
+        described(other.run.result, other.run.result.model),
+    ]
     primary = listed_metrics(one.run.result)[0][0]
     found = []
     for way in one.ways:
@@ -141,7 +144,3 @@ def _ahead(one: Result, other: Result, key: str) -> int:
     first, second = one.metrics[key], other.metrics[key]
     sign = (first.value > second.value) - (first.value < second.value)
     return sign if first.higher_is_better else -sign
-
-
-def _name(result: Result) -> str:
-    return result.model if result.audio == "real" else f"{result.model} (audio: {result.audio})"

@@ -117,7 +117,7 @@ def _arm(name: str, runs: Sequence[StoredRun], tasks: Sequence[str]) -> Arm:
         raise ValueError(
             f"{name}: expected runs of one model with one audio setting, found {arms} {settings}"
         )
-    return Arm(_described(own[0].result, arms[0]), by_task(own, arms[0]))
+    return Arm(described(own[0].result, arms[0]), by_task(own, arms[0]))
 
 
 def by_task(runs: Sequence[StoredRun], name: str) -> dict[str, dict[int, StoredRun]]:
@@ -133,7 +133,8 @@ def by_task(runs: Sequence[StoredRun], name: str) -> dict[str, dict[int, StoredR
     return {task: dict(sorted(seeds.items())) for task, seeds in sorted(tasks.items())}
 
 
-def _described(result: Result, arm: str) -> str:
+def described(result: Result, arm: str) -> str:
+    """The arm, or model, with the audio setting where it heard something else than its clips."""
     return arm if result.audio == "real" else f"{arm} (audio: {result.audio})"
 
 

@@ -115,6 +115,16 @@ def test_rescore_shows_both_ways_and_writes_only_when_asked(evalkit: Evalkit, tw
     assert evalkit("verify", "runs").code == 0
 
 
+def test_rescore_names_what_a_model_heard(evalkit: Evalkit, two_runs: Path, tones: Path) -> None:
+    deaf = ["--audio", "silence", "--include-path", str(tones)]
+    assert evalkit("run", "--model", "good_ear", "--tasks", "tones", *deaf).code == 0
+    done = evalkit("rescore", "good_ear", "--normalizer", "none")
+    assert done.code == 0
+    rows = [" ".join(line.split()) for line in done.out.splitlines() if line.startswith("tones")]
+    models = {row.removeprefix("tones ").partition(" as recorded")[0] for row in rows if "as recorded" in row}
+    assert models == {"good_ear", "good_ear (audio: silence)"}
+
+
 def test_rescore_takes_the_rules_of_a_task_file(evalkit: Evalkit, two_runs: Path, tones: Path) -> None:
     text = (tones / "tones.yaml").read_text().replace("metric: accuracy", "metric: exact_match")
     (two_runs / "anew.yaml").write_text(text)

@@ -141,7 +141,9 @@ def _reproduce(runs: Sequence[StoredRun]) -> str:
 
 
 def _install(version: str) -> str:
-    return f"pip install -c constraints.txt .   # in the source of evalkit {version}, at the revision that this page names"
+    return (
+        f"pip install -c constraints.txt .   # in the source of evalkit {version}, at a revision named here"
+    )
 
 
 def _count(number: int, word: str) -> str:
