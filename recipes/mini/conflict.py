@@ -1,14 +1,15 @@
 """How far families of tasks pulled the projector apart in training: `python -m recipes.mini.conflict TRAINING`.
 
 TRAINING is what `python -m recipes.mini.arms` wrote. The cosines of its arms' curves go to --output, one row for
-a batch and a pair of families; each arm's mean is printed, and what the MoE's differs by. A seed is one value.
+a batch and a pair of families; each arm's mean over batches and pairs is printed, and what the MoE's differs by.
+A seed is one value.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from statistics import fmean
@@ -32,8 +33,12 @@ class Cosine:
 
 
 def read_cosines(training: Path) -> Iterator[Cosine]:
+    """Those of finished trainings: the others have seen fewer batches."""
     for curves in sorted(training.glob("*/tune.csv")):
-        arm, seed = arm_and_seed(curves.parent.name)
+        name = curves.parent.name
+        if not (curves.parent / f"{name}.yaml").exists():
+            continue
+        arm, seed = arm_and_seed(name)
         with curves.open(encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 for column, text in row.items():
@@ -42,16 +47,24 @@ def read_cosines(training: Path) -> Iterator[Cosine]:
                         yield Cosine(arm, seed, int(row["step"]), pair, float(text))
 
 
-def seed_means(cosines: list[Cosine], arm: str) -> dict[int, float]:
-    """Mean over batches and pairs, by seed."""
-    seeds = sorted({one.seed for one in cosines if one.arm == arm})
-    return {s: fmean(one.cosine for one in cosines if (one.arm, one.seed) == (arm, s)) for s in seeds}
+def by_seed(cosines: Iterable[Cosine], arm: str) -> dict[int, dict[tuple[int, str], float]]:
+    """Of one arm, by seed, the cosine of every (step, pair)."""
+    found: dict[int, dict[tuple[int, str], float]] = {}
+    for one in cosines:
+        if one.arm == arm:
+            found.setdefault(one.seed, {})[one.step, one.pair] = one.cosine
+    return found
 
 
-def differences(cosines: list[Cosine], arm: str, other: str) -> list[float]:
-    """`arm` minus `other`, by seed: seeds of one number saw the same batches."""
-    ours, theirs = seed_means(cosines, arm), seed_means(cosines, other)
-    return [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
+def differences(cosines: Sequence[Cosine], arm: str, other: str) -> list[float]:
+    """`arm` minus `other`, by seed: the mean over the batches and pairs that both have. Arms of one seed see the
+    same batches.
+    """
+    ours, theirs = by_seed(cosines, arm), by_seed(cosines, other)
+    return [
+        fmean(ours[seed][at] - theirs[seed][at] for at in ours[seed].keys() & theirs[seed].keys())
+        for seed in sorted(ours.keys() & theirs.keys())
+    ]
 
 
 def _line(name: str, values: list[float]) -> str:
@@ -73,7 +86,10 @@ def main() -> None:
         writer.writerow([field.name for field in fields(Cosine)])
         writer.writerows(map(astuple, cosines))
     for arm in sorted({one.arm for one in cosines}):
-        print(_line(arm, list(seed_means(cosines, arm).values())))
+        seeds = by_seed(cosines, arm).values()
+        print(
+            _line(arm, [fmean(seed.values()) for seed in seeds]), f"{sum(map(len, seeds))} cosines", sep=", "
+        )
     for other in DENSE:
         if found := differences(cosines, MOE, other):
             print(_line(f"{MOE} minus {other}", found))
