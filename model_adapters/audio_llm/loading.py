@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evalkit.model import Card, LoadOptions, ModelInfo
 from model_adapters.audio_llm import encoder, llm
-from model_adapters.audio_llm.checkpoint import load_projector, read_weights
+from model_adapters.audio_llm.checkpoint import Weights, load_projector, read_weights
 from model_adapters.audio_llm.config import LoraConfig, ProjectorConfig
 from model_adapters.audio_llm.model import AudioLLM, Parts
 from model_adapters.audio_llm.packed import pack_linears
@@ -53,7 +53,7 @@ def load(card: Card, options: LoadOptions) -> AudioLLM:
     config = read_config(card)
     device = torch.device(known.device)
     dtype = _DTYPES[known.dtype]
-    weights = read_weights(card.path.parent / config.weights)
+    weights = _weights(card, config)
     projector = load_projector(config.projector, weights.projector, config.weights).to(device)
     if bool(weights.lora) != (config.lora is not None):
         has, lacks = ("weights", "card") if weights.lora else ("card", "weights")
@@ -86,7 +86,7 @@ def info(card: Card, options: LoadOptions) -> ModelInfo:
     tuned = _with_lora(card, options)
     lora = config.lora.model_dump() if config.lora and tuned else None
     device = pick_device(options.device)
-    weights = read_weights(card.path.parent / config.weights)
+    weights = _weights(card, config)
     backbone = resolve(options.backbone)
     total, active = count_parameters(config.projector)
     rest = count_stored(backbone.whisper, "model.encoder.") + count_stored(backbone.llm, "")
@@ -107,6 +107,17 @@ def info(card: Card, options: LoadOptions) -> ModelInfo:
         active_parameters=active + rest,
         sources={**backbone.sources, "weights": f"{Path(config.weights).name} sha256:{weights.sha256}"},
     )
+
+
+def _weights(card: Card, config: AudioLLMConfig) -> Weights:
+    path = card.path.parent / config.weights
+    recipe = card.config.get("training", {}).get("recipe")
+    if recipe and not path.exists():
+        raise ValueError(
+            f"{card.name}: its weights are not included; `evalkit train {recipe}` makes them, "
+            f"then give --model training/{card.name}/{card.name}.yaml"
+        )
+    return read_weights(path)
 
 
 def _with_lora(card: Card, options: LoadOptions) -> bool:

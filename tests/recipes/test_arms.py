@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.cards import load_model, resolve_model
+from evalkit.model import LoadOptions
 from model_adapters.audio_llm.training.recipe import read_recipe, with_seed
-from model_adapters.audio_llm.training.run import _write_card, is_trained
-from recipes.mini.arms import COMPARED, RECIPES, main, queue
+from model_adapters.audio_llm.training.run import _decided, _write_card, is_trained
+from recipes.mini.arms import ABLATED, COMPARED, RECIPES, main, queue
 
 
 def test_every_compared_arm_has_three_seeds_and_every_recipe_is_trained_once_at_least() -> None:
@@ -20,6 +22,21 @@ def test_every_compared_arm_has_three_seeds_and_every_recipe_is_trained_once_at_
         assert {seed for name, seed in trained if name == arm} == {None, 1, 2}
     whole = [path.stem for path in RECIPES.glob("*.yaml") if "\nname: " in path.read_text()]
     assert set(whole) == {name for name, _ in trained}
+
+
+@pytest.mark.parametrize("arm", [*COMPARED, *ABLATED])
+def test_every_arm_has_a_card_that_says_what_its_recipe_does(arm: str) -> None:
+    config = resolve_model(arm).config
+    for part, wanted in _decided(read_recipe(RECIPES / f"{arm}.yaml")).items():
+        assert config[part] | wanted == config[part]
+
+
+@pytest.mark.parametrize("arm", ABLATED)
+def test_an_arm_without_weights_says_how_they_are_made(arm: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"`evalkit train recipes/mini/{arm}\.yaml` makes them, then give --model"
+    ):
+        load_model(resolve_model(arm), LoadOptions(device="cpu"))
 
 
 def test_parts_of_the_queue_pass_over_what_is_done(tmp_path: Path) -> None:
