@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +25,9 @@ def prefetch(
     Work is started for the batch being waited for and, after it, until the sizes of the items come to
     `ahead`, whatever the consumer does meanwhile. An exception of `make` is raised here, when its batch is due.
     """
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="evalkit-prepare")
+    pool = ThreadPoolExecutor(
+        max_workers=workers, thread_name_prefix="evalkit-prepare", initializer=_without_a_team
+    )
     started: deque[tuple[Sequence[Item], list[Future[Made]]]] = deque()
     sizes: deque[float] = deque()
     try:
@@ -42,3 +45,18 @@ def prefetch(
 
 def _finished(batch: Sequence[Item], futures: list[Future[Made]]) -> tuple[Sequence[Item], list[Made]]:
     return batch, [future.result() for future in futures]
+
+
+def _without_a_team() -> None:
+    """Have torch work in this thread alone, if it is loaded.
+
+    It would start a team of OpenMP threads of its own here. Those and the model's are more than there are cores,
+    and libgomp then puts the model's to sleep after every operation instead of having them wait for the next.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    from threadpoolctl import ThreadpoolController
+
+    torch.get_num_threads()  # sets the number of this thread at its first call, which must not come later
+    ThreadpoolController().limit(limits=1, user_api="openmp")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_model import TinyModel
 from toy_task import toy_task
 
@@ -110,3 +111,14 @@ def test_every_replica_has_a_batch_ahead(
     monkeypatch.setattr("evalkit.runner.engine.prefetch", plan)
     with pytest.raises(Planned):
         next(make(Preparation(task, samples, "real")).run(batches))
+
+
+def test_torch_has_one_thread_in_a_worker_and_keeps_those_of_the_model() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        [(_, threads)] = prefetch([range(3)], lambda item: torch.get_num_threads(), workers=2, ahead=1)
+        assert threads == [1, 1, 1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
