@@ -88,10 +88,7 @@ def load(card: Card, options: LoadOptions) -> Cascade:
     dtype, device = getattr(torch, known.dtype), torch.device(known.device)
     ears, loader = _recogniser(card, options)
     folder, _ = _llm(card, options)
-    if str(card.config["llm"]) == BACKBONE:
-        model, tokenizer = llm.load_llm(folder, dtype, device)
-    else:
-        model, tokenizer = _load_llm(folder, dtype, device)
+    model, tokenizer = llm.load_llm(folder, dtype, device)
     return Cascade(loader.load(ears, replace(options, args={})), model, tokenizer, known)
 
 
@@ -135,37 +132,3 @@ def _llm(card: Card, options: LoadOptions) -> tuple[Path, str]:
         return backbone.llm, f"backbone {backbone.fingerprint}"
     weights = hub.fetch_weights(replace(card, config={"model": name}), options)
     return weights.folder, weights.identity
-
-
-def _load_llm(folder: Path, dtype: torch.dtype, device: torch.device) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).requires_grad_(False).eval().to(device)
-    problem = _problem(model)
-    if problem:
-        raise ValueError(
-            f"the LLM {type(model).__name__} {problem}, for which a cascade has no loop; name another LLM"
-        )
-    if model.lm_head.bias is None:
-        model.lm_head = llm.Fp32Head(model.lm_head.weight.detach())
-    return model, AutoTokenizer.from_pretrained(folder)
-
-
-@torch.inference_mode()
-def _problem(model: Any) -> str:
-    """Why the loops of `decoding` would not read this LLM as it reads itself; "" if they would."""
-    from transformers.cache_utils import DynamicLayer
-
-    if not (hasattr(model, "model") and hasattr(model, "lm_head")):
-        return "has no layers `model` and `lm_head`"
-    tokens = torch.arange(4, device=model.device)[None]
-    read = model.model(tokens, use_cache=True)
-    layers = getattr(read.get("past_key_values"), "layers", [])
-    if not layers or any(type(layer) is not DynamicLayer for layer in layers):
-        return "has layers that do not attend to the whole prompt"
-    logits = model.lm_head(read.last_hidden_state).float()
-    if not torch.allclose(logits, model(tokens).logits.float(), rtol=1e-3, atol=1e-3):
-        return "changes the values of its output layer"
-    return ""

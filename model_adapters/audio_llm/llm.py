@@ -24,15 +24,41 @@ class Fp32Head(nn.Module):
 
 
 def load_llm(folder: Path, dtype: torch.dtype, device: torch.device) -> tuple[Any, Any]:
-    """(causal language model with an fp32 head, tokenizer), frozen."""
+    """(causal language model, its head in fp32 unless it has a bias, tokenizer), frozen.
+
+    Raises ValueError for one that our loops would misread.
+    """
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-    model.lm_head = Fp32Head(model.get_input_embeddings().weight.detach())
-    return model.requires_grad_(False).eval().to(device), tokenizer
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).requires_grad_(False).eval().to(device)
+    problem = _problem(model)
+    if problem:
+        raise ValueError(
+            f"the LLM {type(model).__name__} {problem}, and cannot be read here; name another LLM"
+        )
+    if model.lm_head.bias is None:
+        model.lm_head = Fp32Head(model.lm_head.weight.detach())
+    return model, AutoTokenizer.from_pretrained(folder)
+
+
+@torch.inference_mode()
+def _problem(model: Any) -> str:
+    """Why the loops of `tree` and `decoding` would not read this LLM as it reads itself; "" if they would."""
+    from transformers.cache_utils import DynamicLayer
+
+    if not (hasattr(model, "model") and hasattr(model, "lm_head")):
+        return "has no layers `model` and `lm_head`"
+    tokens = torch.arange(4, device=model.device)[None]
+    read = model.model(tokens, use_cache=True)
+    layers = getattr(read.get("past_key_values"), "layers", [])
+    if not layers or any(type(layer) is not DynamicLayer for layer in layers):
+        return "has layers that do not attend to the whole prompt"
+    logits = model.lm_head(read.last_hidden_state).float()
+    if not torch.allclose(logits, model(tokens).logits.float(), rtol=1e-3, atol=1e-3):
+        return "changes the values of its output layer"
+    return ""
 
 
 def pack(model: Any) -> None:

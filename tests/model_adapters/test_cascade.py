@@ -24,7 +24,7 @@ from transformers import (
 
 from evalkit.cards import load_model, model_info, resolve_model
 from evalkit.model import Audio, AudioSlot, Card, GenerationSettings, LoadOptions, Message, Request
-from model_adapters import cascade
+from model_adapters.audio_llm import llm
 from model_adapters.backbone import Backbone
 
 CPU = LoadOptions(device="cpu")
@@ -74,7 +74,7 @@ def test_an_llm_of_its_own_in_bf16_has_its_output_layer_in_fp32_as_the_mini_one_
     torch.manual_seed(0)
     LlamaForCausalLM(config).save_pretrained(tmp_path)
     words.save_pretrained(tmp_path)
-    model, _ = cascade._load_llm(tmp_path, torch.bfloat16, torch.device("cpu"))
+    model, _ = llm.load_llm(tmp_path, torch.bfloat16, torch.device("cpu"))
     hidden = torch.randn(3, 32).bfloat16()
     weight = LlamaForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16).lm_head.weight
     with torch.inference_mode():
@@ -103,14 +103,14 @@ def small(config: type[PreTrainedConfig], folder: Path, **more: Any) -> Path:
 def test_an_llm_that_the_loops_would_misread_is_refused(
     config: type[PreTrainedConfig], more: dict[str, Any], why: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match=f"{why}, for which a cascade has no loop; name another LLM"):
-        cascade._load_llm(small(config, tmp_path, **more), torch.float32, torch.device("cpu"))
+    with pytest.raises(ValueError, match=f"{why}, and cannot be read here; name another LLM"):
+        llm.load_llm(small(config, tmp_path, **more), torch.float32, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("config", [MistralConfig, Qwen3Config])
 def test_an_llm_that_attends_to_everything_is_taken(config: type[PreTrainedConfig], tmp_path: Path) -> None:
     whole = {"sliding_window": None}
-    model, _ = cascade._load_llm(small(config, tmp_path, **whole), torch.bfloat16, torch.device("cpu"))
+    model, _ = llm.load_llm(small(config, tmp_path, **whole), torch.bfloat16, torch.device("cpu"))
     assert model.lm_head.weight.dtype == torch.float32
 
 

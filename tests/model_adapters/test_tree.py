@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_llama import tiny_llama
 
 from model_adapters.audio_llm.tree import Unit, continue_from, place, read
 
@@ -33,21 +32,6 @@ def test_units_have_places_of_their_own_in_rows_no_longer_than_the_longest(
         taken.update(mine)
 
 
-def tiny() -> Any:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=50,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-    )
-    return LlamaForCausalLM(config).eval()
-
-
 def embeddings(length: int, seed: int) -> torch.Tensor:
     return torch.randn(length, 32, generator=torch.Generator().manual_seed(seed))
 
@@ -64,7 +48,7 @@ def units() -> list[Unit]:
 
 @torch.inference_mode()
 def test_every_leaf_goes_on_as_if_it_had_been_read_alone(units: list[Unit]) -> None:
-    model = tiny()
+    model = tiny_llama()
     reading = read(model, units)
     hidden, cache, real = continue_from(reading)
     leaves = [
@@ -83,13 +67,13 @@ def test_every_leaf_goes_on_as_if_it_had_been_read_alone(units: list[Unit]) -> N
 
 def test_units_are_read_in_fewer_positions_than_one_after_the_other(units: list[Unit]) -> None:
     with torch.inference_mode():
-        reading = read(tiny(), units)
+        reading = read(tiny_llama(), units)
     assert reading.hidden.shape[:2] == (2, 17)
 
 
 @torch.inference_mode()
 def test_a_prompt_alone_needs_no_mask_and_is_read_the_same() -> None:
-    model, prompt = tiny(), Unit(embeddings(7, 1))
+    model, prompt = tiny_llama(), Unit(embeddings(7, 1))
     masks: list[object] = []
     model.model.register_forward_pre_hook(
         lambda module, args, given: masks.append(given["attention_mask"]), with_kwargs=True
