@@ -2,8 +2,8 @@
 
     python benchmarks/overhead.py --samples 1000 10000 --out overhead.json
 
-Every run is a process of its own, so that its peak memory is its own. `text` has no audio; `audio` decodes
-a clip of 0.1 s a sample. `resume` is the same command on a complete journal. Processor seconds stand beside
+Every run is a process of its own, so that its peak memory is its own. `text` has no audio; `audio` reads,
+hashes and decodes a file of 0.1 s a sample. `resume` is the same command on a complete journal. Processor seconds stand beside
 the others, for machines that are busy with something else. JSON goes to stdout or --out.
 """
 
@@ -47,13 +47,15 @@ class FreeModel:
 
 
 def write_data(folder: Path, samples: int) -> None:
-    """A JSONL data set; its rows share a hundred recordings."""
+    """A JSONL data set; its rows have a hundred recordings, each row as a file of its own."""
     rng = np.random.default_rng(0)
     for clip in range(DISTINCT_CLIPS):
         soundfile.write(folder / f"{clip}.wav", rng.uniform(-0.5, 0.5, 1_600).astype(np.float32), 16_000)
     with (folder / "test.jsonl").open("w", encoding="utf-8") as file:
         for index in range(samples):
-            row = {"id": f"{index:07d}", "audio": f"{index % DISTINCT_CLIPS}.wav", "text": f"answer {index}"}
+            name = f"{index:07d}"
+            (folder / f"{name}.wav").hardlink_to(folder / f"{index % DISTINCT_CLIPS}.wav")
+            row = {"id": name, "audio": f"{name}.wav", "text": f"answer {index}"}
             file.write(json.dumps(row) + "\n")
 
 

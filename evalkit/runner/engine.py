@@ -6,18 +6,18 @@ The run plans batches of work items and writes the journal; an engine turns batc
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from evalkit.data import AudioError, decode
+from evalkit.data import AudioError
 from evalkit.model import Audio, AudioSetting, HintName, Model, Prepared, Request, Response
 from evalkit.runner.answers import answer, failed
 from evalkit.runner.fitting import Fit
 from evalkit.runner.items import WorkItem
 from evalkit.runner.long_audio import bounded, windowed
-from evalkit.runner.prefetch import prefetch
+from evalkit.runner.prefetch import cores, prefetch
+from evalkit.runner.recordings import Recordings
 from evalkit.runner.usage import projector_flops
 from evalkit.tasks import build_request, hints_of
 from evalkit.tasks.schema import AudioRef, Sample, Task
@@ -48,13 +48,14 @@ class Engine(Protocol):
 class Preparation:
     """Everything that happens to an item before the device. Safe to use from several threads.
 
-    hints: those that the model reads.
+    hints: those that the model reads; recordings: those decoded lately.
     """
 
     task: Task
     samples: Sequence[Sample]
     audio: AudioSetting
     hints: tuple[HintName, ...] = ()
+    recordings: Recordings = field(default_factory=Recordings)
 
     def request(self, item: WorkItem) -> Request:
         """Read, decode and build. Raises AudioError or ValueError for a sample that cannot be asked."""
@@ -84,7 +85,7 @@ class Preparation:
         if self.audio == "none":
             return _unheard()
         try:
-            return bounded(decode(ref, SAMPLE_RATE), ref.name, self.task.meta.long_audio)
+            return bounded(self.recordings.decoded(ref, SAMPLE_RATE), ref.name, self.task.meta.long_audio)
         except AudioError as error:
             # Journals travel: they call a file as the data does, not by its place on this machine.
             raise ValueError(str(error).replace(str(ref.path), ref.name)) from error
@@ -103,23 +104,37 @@ class LocalEngine:
 
     def run(self, batches: Sequence[Batch]) -> Answered:
         (model,), fit = windowed([self.model], self.preparation.task.meta.long_audio), Fit()
-        for batch, made in prepared_batches(model, self.preparation, batches):
+        on_cores = model.info.device == "cpu"
+        for batch, made in prepared_batches(model, self.preparation, batches, on_cores=on_cores):
             yield batch, answer_batch(model, made, self.seconds, fit)
 
 
 def prepared_batches(
-    model: Model, preparation: Preparation, batches: Sequence[Batch], replicas: int = 1
+    model: Model,
+    preparation: Preparation,
+    batches: Sequence[Batch],
+    replicas: int = 1,
+    *,
+    on_cores: bool = False,
 ) -> Iterator[tuple[Batch, list[Prepared | Response]]]:
     """Every batch, in order, with its items ready for the model or already answered by an error."""
-    return made_ahead(batches, lambda item: prepared(model, preparation.asked(item)), replicas)
+    return made_ahead(
+        batches, lambda item: prepared(model, preparation.asked(item)), replicas, on_cores=on_cores
+    )
 
 
 def made_ahead(
-    batches: Sequence[Batch], make: Callable[[WorkItem], Made], replicas: int = 1
+    batches: Sequence[Batch], make: Callable[[WorkItem], Made], replicas: int = 1, *, on_cores: bool = False
 ) -> Iterator[tuple[Batch, list[Made]]]:
     """Every batch, in order, with what `make` makes of its items in worker threads, ahead by a bounded lot:
-    a batch for each of the replicas, which may all be done at once, and one more."""
-    workers = max(1, min(MAX_WORKERS, (os.cpu_count() or 1) - 1))
+    a batch for each of the replicas, which may all be done at once, and one more.
+
+    on_cores: the model computes on all processor cores. A thread beside those of the model would hold one of
+    them up, and the others wait for it after every operation; so all cores prepare a batch, then all compute.
+    """
+    if on_cores:
+        return prefetch(batches, make, workers=min(MAX_WORKERS, cores()), ahead=0)
+    workers = max(1, min(MAX_WORKERS, cores() - 1))
     ahead = (1 + replicas) * max(map(len, batches), default=0) + workers
     return prefetch(batches, make, workers=workers, ahead=ahead, size=_size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,13 +35,18 @@ def prefetch(
         for batch in batches:
             started.append((batch, [pool.submit(make, item) for item in batch]))
             sizes.append(sum(map(size, batch)))
-            while sum(sizes) - sizes[0] >= ahead:
+            while sizes and sum(sizes) - sizes[0] >= ahead:
                 sizes.popleft()
                 yield _finished(*started.popleft())
         while started:
             yield _finished(*started.popleft())
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _finished(batch: Sequence[Item], futures: list[Future[Made]]) -> tuple[Sequence[Item], list[Made]]:

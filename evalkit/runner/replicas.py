@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from evalkit.runner.engine import (
 )
 from evalkit.runner.fitting import Fit
 from evalkit.runner.long_audio import windowed
+from evalkit.runner.prefetch import cores
 from evalkit.runner.usage import projector_flops
 
 logger = logging.getLogger(__name__)
@@ -157,8 +157,4 @@ def _take_share_of_cores(replicas: int) -> None:
     """So that replicas on one CPU do not wait for each other's threads."""
     torch = sys.modules.get("torch")
     if torch is not None:
-        torch.set_num_threads(max(1, _cores() // replicas))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(max(1, cores() // replicas))

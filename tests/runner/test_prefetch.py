@@ -47,6 +47,20 @@ def test_work_goes_ahead_but_not_further_than_allowed() -> None:
     assert sorted(started) == list(range(100))
 
 
+def test_without_work_ahead_a_batch_is_begun_when_it_is_due() -> None:
+    started: list[int] = []
+
+    def make(item: int) -> int:
+        started.append(item)
+        return item
+
+    seen = 0
+    for batch, made in prefetch([(0, 1), (2,), (3, 4, 5)], make, workers=2, ahead=0):
+        assert made == list(batch)
+        seen += len(batch)
+        assert sorted(started) == list(range(seen))
+
+
 def test_an_exception_is_raised_when_its_batch_is_due() -> None:
     def make(item: int) -> int:
         if item == 2:
@@ -85,7 +99,7 @@ def no_model() -> Model:
 @pytest.mark.parametrize(
     ("make", "batches_ahead"),
     [
-        (lambda asked: LocalEngine(TinyModel(), asked), 2),
+        (lambda asked: LocalEngine(TinyModel(device="cuda:0"), asked), 2),
         (lambda asked: ReplicaEngine([TinyModel()] * 3, asked), 4),
         (lambda asked: RayEngine(RayReplicas(no_model, 5), asked), 6),
     ],
@@ -97,7 +111,22 @@ def test_every_replica_has_a_batch_ahead(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    task = toy_task(tmp_path, 20)
+    workers, ahead = planned(make, tmp_path, monkeypatch)
+    assert ahead == batches_ahead * 4 + workers
+
+
+def test_a_model_on_all_cores_prepares_on_all_cores_when_a_batch_is_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evalkit.runner.engine.cores", lambda: 3)
+    assert planned(lambda asked: LocalEngine(TinyModel(), asked), tmp_path, monkeypatch) == (3, 0)
+
+
+def planned(
+    make: Callable[[Preparation], Engine], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, float]:
+    """How many threads prepare how much ahead, where batches have four samples."""
+    task = toy_task(folder, 20)
     samples = open_samples(task)
     items = work_items(task, samples, "real", 0)
     batches = [items[start : start + 4] for start in range(0, 20, 4)]
@@ -105,12 +134,13 @@ def test_every_replica_has_a_batch_ahead(
     class Planned(Exception): ...
 
     def plan(*_: object, ahead: float, workers: int, **__: object) -> None:
-        assert ahead == batches_ahead * 4 + workers
-        raise Planned
+        raise Planned(workers, ahead)
 
     monkeypatch.setattr("evalkit.runner.engine.prefetch", plan)
-    with pytest.raises(Planned):
+    with pytest.raises(Planned) as found:
         next(make(Preparation(task, samples, "real")).run(batches))
+    workers, ahead = found.value.args
+    return workers, ahead
 
 
 def test_torch_has_one_thread_in_a_worker_and_keeps_those_of_the_model() -> None:

@@ -120,7 +120,7 @@ def test_replicas_on_the_cpu_share_its_cores_whether_or_not_there_is_a_gpu(
 
     before = torch.get_num_threads()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("evalkit.runner.replicas._cores", lambda: 6)
+    monkeypatch.setattr("evalkit.runner.replicas.cores", lambda: 6)
     try:
         torch.set_num_threads(5)
         run(tmp_path, [Placed(fault=notes, device=device) for _ in range(2)], "runs")

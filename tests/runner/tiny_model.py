@@ -30,6 +30,7 @@ class TinyModel:
     """fault: called with every batch before it is answered, to misbehave as a test wants."""
 
     name: str = "tiny"
+    device: str = "cpu"
     delay: float = 0.0
     fault: Callable[[Sequence[Prepared]], None] = lambda batch: None
     prepare_fault: Callable[[Request], None] = lambda request: None
@@ -37,7 +38,7 @@ class TinyModel:
 
     @property
     def info(self) -> ModelInfo:
-        return ModelInfo(self.name, "f" * 64, "cpu", "float32", parameters=1)
+        return ModelInfo(self.name, "f" * 64, self.device, "float32", parameters=1)
 
     @property
     def asked(self) -> list[str]:
