@@ -3,8 +3,8 @@
     python benchmarks/overhead.py --samples 1000 10000 --out overhead.json
 
 Every run is a process of its own, so that its peak memory is its own. `text` has no audio; `audio` reads,
-hashes and decodes a file of 0.1 s a sample. `resume` is the same command on a complete journal. Processor seconds stand beside
-the others, for machines that are busy with something else. JSON goes to stdout or --out.
+hashes and decodes a file of 0.1 s a sample. `resume` is the same command on a complete journal. Processor
+seconds stand beside the others, for machines that are busy with something else. JSON goes to stdout or --out.
 """
 
 from __future__ import annotations
