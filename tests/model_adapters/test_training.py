@@ -12,6 +12,7 @@ from typing import Any
 import filelock
 import pytest
 import torch
+from elsewhere import ELSEWHERE, elsewhere
 from safetensors.torch import load_file
 from torch import nn
 
@@ -163,6 +164,29 @@ def test_a_killed_and_resumed_run_ends_exactly_as_an_unbroken_one(train: Any, tm
     whole, broken = (load_file(tmp_path / run / "tiny.safetensors") for run in ("whole", "broken"))
     assert whole.keys() == broken.keys()
     assert all(torch.equal(whole[name], broken[name]) for name in whole)
+
+
+def test_it_trains_on_another_device_as_on_the_cpu(
+    train: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on(scores: torch.Tensor, targets: Any, lengths: Any, counts: Any, **more: Any) -> torch.Tensor:
+        # A real device takes lengths on the CPU; torch's way around kernels, which ours goes, does not.
+        return ctc(scores, targets, lengths.to(scores.device), counts.to(scores.device), **more)
+
+    ctc = torch.nn.functional.ctc_loss
+    monkeypatch.setattr(torch.nn.functional, "ctc_loss", on)
+    monkeypatch.setattr(run, "_faster_dtype", lambda device: torch.float32)
+    train(tmp_path / "here")
+    monkeypatch.setattr(run, "pick_device", lambda name: ELSEWHERE)
+    with elsewhere():
+        train(tmp_path / "there")
+    for stage in ("align", "extend", "tune"):
+        here, there = (
+            [float(row["loss"]) for row in rows(tmp_path / f"{folder}/{stage}.csv")]
+            for folder in ("here", "there")
+        )
+        assert there == pytest.approx(here, rel=1e-3)
+    assert "device: elsewhere" in (tmp_path / "there/tiny.yaml").read_text(encoding="utf-8")
 
 
 def test_other_data_do_not_go_on_from_where_a_run_was_killed(train: Any, data: Path, tmp_path: Path) -> None:
