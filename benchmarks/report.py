@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evalkit.results.provenance import git_revision
+
 
 def machine() -> dict[str, Any]:
-    """The interpreter and the cores; torch and its threads where this process has loaded it."""
+    """The code, the interpreter and the cores; torch and its threads where this process has loaded it."""
     torch = sys.modules.get("torch")
-    told = {"python": platform.python_version(), "cores": os.cpu_count()}
+    told = {"revision": git_revision(), "python": platform.python_version(), "cores": os.cpu_count()}
     return told if torch is None else told | {"torch": torch.__version__, "threads": torch.get_num_threads()}
 
 

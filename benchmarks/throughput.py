@@ -43,6 +43,7 @@ from evalkit.runner import RunSettings, run_task
 from evalkit.runner.engine import Preparation
 from evalkit.runner.items import WorkItem, work_items
 from evalkit.runner.plan import budget_for, plan_batches
+from evalkit.runner.recordings import Recordings
 from evalkit.tasks import find_tasks
 from evalkit.tasks.schema import Task
 
@@ -190,7 +191,8 @@ def together(tasks: Mapping[str, Any]) -> dict[str, Any]:
 def asked(task: Task, limit: int | None) -> tuple[Sequence[WorkItem], list[Callable[[], Request]]]:
     """Every question, and what reads and decodes its audio and builds its request."""
     samples = open_samples(task, limit=limit) if limit else open_samples(task)
-    preparation = Preparation(task, samples, "real")
+    # Decoded for every question: what a loop shares it shares by itself, and no loop profits from another.
+    preparation = Preparation(task, samples, "real", recordings=Recordings(limit=0))
     items = work_items(task, samples, "real", 0)
     return items, [lambda item=item: preparation.request(item) for item in items]  # type: ignore[misc]
 

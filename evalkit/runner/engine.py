@@ -6,6 +6,7 @@ The run plans batches of work items and writes the journal; an engine turns batc
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
@@ -104,7 +105,7 @@ class LocalEngine:
 
     def run(self, batches: Sequence[Batch]) -> Answered:
         (model,), fit = windowed([self.model], self.preparation.task.meta.long_audio), Fit()
-        on_cores = model.info.device == "cpu"
+        on_cores = model.info.device == "cpu" and _torch_threads() >= cores()
         for batch, made in prepared_batches(model, self.preparation, batches, on_cores=on_cores):
             yield batch, answer_batch(model, made, self.seconds, fit)
 
@@ -130,10 +131,11 @@ def made_ahead(
     a batch for each of the replicas, which may all be done at once, and one more.
 
     on_cores: the model computes on all processor cores. A thread beside those of the model would hold one of
-    them up, and the others wait for it after every operation; so all cores prepare a batch, then all compute.
+    them up, and the others wait for it after every operation; so nothing is done ahead: all cores prepare a
+    batch, then all compute.
     """
     if on_cores:
-        return prefetch(batches, make, workers=min(MAX_WORKERS, cores()), ahead=0)
+        return prefetch(batches, make, workers=cores(), ahead=0)
     workers = max(1, min(MAX_WORKERS, cores() - 1))
     ahead = (1 + replicas) * max(map(len, batches), default=0) + workers
     return prefetch(batches, make, workers=workers, ahead=ahead, size=_size)
@@ -148,6 +150,12 @@ def prepared(model: Model, asked: Request | Response) -> Prepared | Response:
     except Exception as error:
         # Foreign code, like the model's other calls: one odd sample must not end the run.
         return failed(error)
+
+
+def _torch_threads() -> int:
+    """How many threads torch computes with; 0 while it is not loaded."""
+    torch = sys.modules.get("torch")
+    return 0 if torch is None else int(torch.get_num_threads())
 
 
 def _size(item: WorkItem) -> float:

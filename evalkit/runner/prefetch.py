@@ -1,4 +1,4 @@
-"""CPU work in worker threads, ahead of the device and in order."""
+"""CPU work in worker threads, ahead of the device or when it is due, in order."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def _problem(model: Any) -> str:
 def pack(model: Any) -> None:
     """Lay the weights out for this machine's kernels. To be called last: they can no longer be changed."""
     pack_linears(model)
-    if can_pack(model.lm_head.weight):
+    if isinstance(model.lm_head, Fp32Head) and can_pack(model.lm_head.weight):
         model.lm_head = PackedLinear(model.lm_head.weight, None)
 
 

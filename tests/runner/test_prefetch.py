@@ -115,11 +115,15 @@ def test_every_replica_has_a_batch_ahead(
     assert ahead == batches_ahead * 4 + workers
 
 
-def test_a_model_on_all_cores_prepares_on_all_cores_when_a_batch_is_due(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("free_cores", "batches_ahead"), [(0, 0), (1, 2)])
+def test_nothing_is_done_ahead_beside_a_model_on_all_cores(
+    free_cores: int, batches_ahead: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evalkit.runner.engine.cores", lambda: 3)
-    assert planned(lambda asked: LocalEngine(TinyModel(), asked), tmp_path, monkeypatch) == (3, 0)
+    threads = torch.get_num_threads()
+    monkeypatch.setattr("evalkit.runner.engine.cores", lambda: threads + free_cores)
+    workers, ahead = planned(lambda asked: LocalEngine(TinyModel(), asked), tmp_path, monkeypatch)
+    assert workers == threads
+    assert ahead == (batches_ahead * 4 + workers if free_cores else 0)
 
 
 def planned(
