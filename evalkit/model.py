@@ -25,7 +25,8 @@ HintName = Literal["options", "majority", "transcripts", "language"]
 class Audio:
     """Decoded mono audio.
 
-    samples: float32, shape [n], nominally in [-1, 1]; rate: samples per second;
+    samples: float32, shape [n], nominally in [-1, 1], shared by all questions about it, so not to be written
+    into; rate: samples per second;
     sha256: hash of the content as it was stored, so that it does not depend on the decoder.
     """
 

@@ -69,8 +69,8 @@ def fetch_models(
     from evalkit.metrics import embeddings
     from evalkit.model import LoadOptions
 
-    # Checkpoints of others, gigabytes each, are fetched by name only.
-    here = [card for card in find_cards() if "model" not in card.config]
+    # Checkpoints of others, gigabytes each, are fetched by name only; an arm without weights is to be trained.
+    here = [card for card in find_cards() if "model" not in card.config and _has_weights(card)]
     cards = [resolve_model(name) for name in names] if names else here
     if not cards:
         raise ValueError("no model has a card, so there is nothing to fetch; reinstall evalkit")
@@ -97,6 +97,12 @@ def import_checkpoint(
     _, report = import_model(file, name, loader, mapping)
     print(printable(report), file=sys.stderr)
     print(f"evalkit run --model {name} --tasks asr,emotion", file=sys.stderr)
+
+
+def _has_weights(card: Card) -> bool:
+    """Whether the file that the card names is there, if it names one."""
+    named = card.config.get("weights")
+    return named is None or (card.path.parent / str(named)).exists()
 
 
 def _record(card: Card) -> dict[str, Any]:

@@ -110,6 +110,11 @@ def info(card: Card, options: LoadOptions) -> ModelInfo:
 
 
 def _weights(card: Card, config: AudioLLMConfig) -> Weights:
+    return read_weights(_weights_file(card, config))
+
+
+def _weights_file(card: Card, config: AudioLLMConfig) -> Path:
+    """Raises ValueError for an arm that has to be trained first."""
     path = card.path.parent / config.weights
     recipe = card.config.get("training", {}).get("recipe")
     if recipe and not path.exists():
@@ -117,7 +122,7 @@ def _weights(card: Card, config: AudioLLMConfig) -> Weights:
             f"{card.name}: its weights are not included; `evalkit train {recipe}` makes them, "
             f"then give --model training/{card.name}/{card.name}.yaml"
         )
-    return read_weights(path)
+    return path
 
 
 def _with_lora(card: Card, options: LoadOptions) -> bool:
@@ -152,7 +157,7 @@ def check_widths(name: str, projector: ProjectorConfig, encoder_width: int, llm_
 
 def fetch(card: Card, options: LoadOptions) -> None:
     """Entry point `audio_llm` of the group `evalkit.fetchers`: everything that loading needs, in the cache."""
-    read_config(card)
+    _weights_file(card, read_config(card))
     resolve(options.backbone)
 
 

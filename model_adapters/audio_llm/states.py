@@ -18,7 +18,7 @@ from torch import Tensor
 
 from model_adapters.audio_llm.encoder import encode
 
-# In fp32 about an hour and a quarter of speech at 512 values a frame, 50 frames a second.
+# In fp32 nearly an hour and a half of speech at 512 values a frame, 50 frames a second.
 LIMIT_BYTES = 512 * 2**20
 
 

@@ -22,6 +22,8 @@ configs:
 ---
 """
 
+UNTRAINED = "# a model whose weights are not included says which `evalkit train` makes them and what to name then"
+
 _FILES = """\
 ## What is here
 
@@ -51,7 +53,10 @@ def readme(runs: Sequence[StoredRun]) -> str:
     check = (
         "## Check it\n\n```bash\n"
         + "\n".join(
-            [_install(sorted({run.result.provenance.evalkit for run in runs})[-1]), "evalkit verify ."]
+            [
+                _install(sorted({run.result.provenance.evalkit for run in runs})[-1]),
+                "evalkit verify .   # in this folder",
+            ]
         )
         + "\n```\n\nrecomputes every number from the answers, without a model and without a GPU, and names "
         "what does not hold."
@@ -81,7 +86,9 @@ def licences(runs: Sequence[StoredRun]) -> str:
 
 
 def commands(runs: Sequence[StoredRun]) -> list[str]:
-    """One `evalkit run` for all tasks of a model that were run alike, in the order of the runs."""
+    """One `evalkit run` for all tasks of a model that were run alike, in the order of the runs, and the revision
+    behind it where there are several."""
+    several = len({run.result.provenance.revision for run in runs}) > 1
     alike: dict[tuple[str, ...], list[str]] = {}
     for run in runs:
         made = run.result.provenance
@@ -94,7 +101,8 @@ def commands(runs: Sequence[StoredRun]) -> list[str]:
             "--batch-size": made.batch_size,
         }
         settings = [part for name, value in options.items() if value for part in (name, value)]
-        alike.setdefault((run.result.model, *settings), []).append(run.result.task)
+        revision = f"   # at {made.revision[:7]}" if several and made.revision else ""
+        alike.setdefault((revision, run.result.model, *settings), []).append(run.result.task)
     return [
         # White space in a name would leave the code block.
         " ".join(
@@ -102,7 +110,8 @@ def commands(runs: Sequence[StoredRun]) -> list[str]:
                 ["evalkit", "run", "--model", _card(model), "--tasks", ",".join(tasks), *options]
             ).split()
         )
-        for (model, *options), tasks in alike.items()
+        + revision
+        for (revision, model, *options), tasks in alike.items()
     ]
 
 
@@ -134,7 +143,7 @@ def _reproduce(runs: Sequence[StoredRun]) -> str:
         f"## Make it again\n\nWith evalkit {', '.join(versions)}{source}, made on {escape(', '.join(devices))}; "
         "the versions of every package are in `environment.json`.\n\n```bash\n"
         + "\n".join(
-            [_install(versions[-1]), *_trained(runs), *commands(runs), "evalkit publish --output again"]
+            [_install(versions[-1]), *_trained(runs), UNTRAINED, *commands(runs), "evalkit publish --output again"]
         )
         + "\n```"
     )
