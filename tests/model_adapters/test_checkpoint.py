@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from evalkit.cards import fetch_model, load_model, model_info, resolve_model
 from evalkit.model import Card, LoadOptions
 from model_adapters.audio_llm.checkpoint import load_projector, read_weights, write_weights
 from model_adapters.audio_llm.config import ProjectorConfig
@@ -208,3 +209,10 @@ def test_mistakes_in_a_cards_config_are_all_named(tmp_path: Path) -> None:
         load(card(tmp_path, **config), LoadOptions())
     for place in ("config.projector.kind", "config.projector.width", "config.lora.rank"):
         assert place in str(error.value)
+
+
+@pytest.mark.parametrize("ask", [load_model, fetch_model, model_info])
+def test_an_arm_that_has_no_weights_says_how_to_make_them(ask: Any) -> None:
+    wanted = "`evalkit train recipes/mini/dense_linear.yaml` makes them"
+    with pytest.raises(ValueError, match=f"dense_linear: its weights are not included; {wanted}"):
+        ask(resolve_model("dense_linear"), LoadOptions(device="cpu"))

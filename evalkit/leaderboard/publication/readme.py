@@ -22,7 +22,9 @@ configs:
 ---
 """
 
-UNTRAINED = "# a model whose weights are not included says which `evalkit train` makes them and what to name then"
+UNTRAINED = (
+    "# a model whose weights are not included says which `evalkit train` makes them and what to name then"
+)
 
 _FILES = """\
 ## What is here
@@ -143,7 +145,13 @@ def _reproduce(runs: Sequence[StoredRun]) -> str:
         f"## Make it again\n\nWith evalkit {', '.join(versions)}{source}, made on {escape(', '.join(devices))}; "
         "the versions of every package are in `environment.json`.\n\n```bash\n"
         + "\n".join(
-            [_install(versions[-1]), *_trained(runs), UNTRAINED, *commands(runs), "evalkit publish --output again"]
+            [
+                _install(versions[-1]),
+                *_trained(runs),
+                UNTRAINED,
+                *commands(runs),
+                "evalkit publish --output again",
+            ]
         )
         + "\n```"
     )
