@@ -36,9 +36,7 @@ def run(
     context: typer.Context,
     model: Annotated[
         str,
-        typer.Option(
-            help="Models by name, card file, hf:ORG/NAME, openai:NAME or predictions:FILE, separated by commas."
-        ),
+        typer.Option(help="By name, card file, hf:ORG/NAME, openai:NAME or predictions:FILE, with commas."),
     ],
     tasks: Annotated[str, typer.Option(help="Tasks, groups, tags or task files, separated by commas.")],
     limit: Annotated[
