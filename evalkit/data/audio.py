@@ -6,7 +6,6 @@ Whatever is wrong with a clip is an AudioError that says what: never silence, ne
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -84,10 +83,11 @@ def _read(ref: AudioRef, file: BinaryIO, rate: int) -> NDArray[np.float32]:
         first, promised = part_of(ref, sound.frames, own_rate)
         if first:
             sound.seek(first)
-        wanted = sys.maxsize if ref.length is None else promised
+        # Soundfile would seek to where it is after every block, which decodes the end of an Opus file again.
+        sound.seekable = lambda: False
         resampled = _Resampled(own_rate, rate)
         read = 0
-        for block in _blocks(ref, sound, wanted):
+        for block in _blocks(ref, sound, promised):
             read += len(block)
             if read / own_rate > MAX_SECONDS:
                 raise AudioError(ref, f"decodes to more than {MAX_SECONDS // 3600} h")
@@ -113,18 +113,17 @@ def _read_mp4(ref: AudioRef, file: BinaryIO, rate: int) -> NDArray[np.float32]:
 
 
 def _blocks(ref: AudioRef, sound: Any, wanted: int) -> Iterator[NDArray[np.float32]]:
-    """Mono blocks of `wanted` samples or until the file ends, the last one shorter (asking on costs a seek)."""
+    """Mono blocks of together `wanted` samples, or fewer where the file ends before."""
     import soundfile
 
-    length = BLOCK
-    while length == BLOCK:
+    while wanted:
+        length = min(BLOCK, wanted)
         try:
-            block = sound.read(min(BLOCK, wanted), dtype="float32", always_2d=True)
+            block = sound.read(length, dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, OSError, ValueError) as error:
             reason = str(error).removeprefix("Error : ").strip().rstrip(".")
             raise AudioError(ref, f"cannot be decoded to its end, cut off or damaged ({reason})") from None
-        length = len(block)
-        wanted -= length
+        wanted = wanted - length if len(block) == length else 0
         yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
 
 

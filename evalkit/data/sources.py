@@ -48,7 +48,8 @@ class SampleSource(Sequence[Sample]):
         self._count = count
         name = task.meta.id
         self._id_column = name if name in rows.columns else None
-        self._confined = is_builtin(task)
+        # The audio of a built-in task must lie in its folder.
+        self._home = rows.folder.resolve() if rows.folder is not None and is_builtin(task) else None
         # The files that the rows are read from; none for those that a library keeps.
         self.files: tuple[Path, ...] = getattr(rows, "files", ())
 
@@ -161,7 +162,7 @@ class SampleSource(Sequence[Sample]):
     def _path(self, text: str, where: str) -> Path:
         folder = self._rows.folder
         path = Path(text) if folder is None else folder / text
-        if self._confined and folder is not None and not path.resolve().is_relative_to(folder.resolve()):
+        if self._home is not None and not path.resolve().is_relative_to(self._home):
             raise ValueError(f"{where}: audio {text!r} leaves the folder of the built-in data")
         return path
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -43,7 +45,7 @@ def provenance(info: ModelInfo, *, batch_size: str, seed: int, options: LoadOpti
     return Provenance(
         evalkit=__version__,
         revision=git_revision(),
-        packages=package_versions(),
+        packages=dict(package_versions()),
         python=platform.python_version(),
         platform=" ".join(
             part for part in (platform.system(), platform.machine(), *platform.libc_ver()) if part
@@ -62,7 +64,8 @@ def provenance(info: ModelInfo, *, batch_size: str, seed: int, options: LoadOpti
     )
 
 
-def package_versions() -> dict[str, str]:
+@functools.cache
+def package_versions() -> Mapping[str, str]:
     """Versions of the installed packages that can change a number; nothing is imported."""
     versions = {}
     for package in PACKAGES:
@@ -73,8 +76,9 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
+@functools.cache
 def git_revision() -> str:
-    """The commit of the checkout that evalkit runs from, with `+dirty`; "" for an installed evalkit."""
+    """The commit of the checkout that evalkit runs from, when first asked, with `+dirty`; "" without a checkout."""
     root = Path(__file__).resolve().parents[2]
     git = shutil.which("git")
     if git is None or not (root / ".git").exists():

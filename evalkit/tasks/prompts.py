@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import product
+from string import ascii_uppercase
 
 from evalkit.model import Audio, AudioSetting, AudioSlot, Message, Request
 from evalkit.tasks.errors import PromptError
@@ -13,6 +15,7 @@ from evalkit.tasks.templates import evaluate, render
 AUDIO_MARKER = "<audio>"
 # Stands for the template's own markers while it is rendered, so that `<audio>` in the data stays text.
 _PLACE = "\x00audio\x00"
+_LETTERS = (*ascii_uppercase, *map("".join, product(ascii_uppercase, repeat=2)))
 
 
 def build_request(
@@ -62,8 +65,7 @@ def build_messages(task: Task, sample: Sample, audios: int) -> tuple[Message, ..
 
 def letters(count: int) -> list[str]:
     """A, B, ... Z, then AA, AB, ...: the letters of that many choices."""
-    alphabet = [chr(ord("A") + index) for index in range(26)]
-    return (alphabet + [first + second for first in alphabet for second in alphabet])[:count]
+    return list(_LETTERS[:count])
 
 
 def silence_like(audio: Audio) -> Audio:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from evalkit.inside import Projection, ProjectorCost, Rerouting, Supervised
-from evalkit.model import ModelInfo, Prepared, Request, Response
+from evalkit.model import Message, ModelInfo, Prepared, Request, Response
 from model_adapters.audio_llm import answers, backward, cost, formula, paper, readout, rerouting
 from model_adapters.audio_llm import encoder as whisper
 from model_adapters.audio_llm.decoding import Head
@@ -22,6 +23,8 @@ from model_adapters.audio_llm.states import StateCache, content_key, encode_once
 
 # Of a window of 30 s features take 0.96 MB.
 MELS_BYTES = 64 * 2**20
+# Prompts and choices whose tokens are kept: those of a task are alike, or come from a short list.
+TEXTS_KEPT = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class AudioLLM:
         self.info = info
         end = parts.tokenizer.convert_tokens_to_ids("<|im_end|>")
         self._stop_tokens = [end] if end is not None else [parts.tokenizer.eos_token_id]
+        self._segments = lru_cache(TEXTS_KEPT)(self._rendered)
+        self._tokens = lru_cache(TEXTS_KEPT)(self._tokenized)
 
     def prepare(self, request: Request) -> Prepared:
         for audio in request.audios:
@@ -68,12 +73,17 @@ class AudioLLM:
         keys = tuple(tuple(map(content_key, windows)) for windows in cuts)
         mels = tuple(tuple(map(self._needed, *both)) for both in zip(keys, cuts, strict=True))
         frames = tuple(tuple(whisper.frame_count(len(cut)) for cut in windows) for windows in cuts)
-        segments = render(self.parts.tokenizer, request.messages, self.parts.chat_template)
-        encode = self.parts.tokenizer
-        choices = tuple(tuple(encode(c, add_special_tokens=False).input_ids) for c in request.choices)
+        segments = self._segments(request.messages)
+        choices = tuple(map(self._tokens, request.choices))
         stack = self.parts.projector.config.stack
         length = sum(len(s.tokens) for s in segments) + sum(-(-n // stack) for f in frames for n in f)
         return Prepared(request, Inputs(segments, cuts, mels, frames, keys, choices), length)
+
+    def _rendered(self, messages: tuple[Message, ...]) -> tuple[Segment, ...]:
+        return render(self.parts.tokenizer, messages, self.parts.chat_template)
+
+    def _tokenized(self, choice: str) -> tuple[int, ...]:
+        return tuple(self.parts.tokenizer(choice, add_special_tokens=False).input_ids)
 
     def _needed(self, key: bytes, cut: NDArray[np.float32]) -> Tensor | None:
         """The features of a window that is still to be encoded."""
