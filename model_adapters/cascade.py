@@ -18,6 +18,8 @@ from evalkit.model import Card, LoadOptions, Model, ModelInfo, Prepared, Request
 from model_adapters import hub, whisper
 from model_adapters.audio_llm import answers, llm
 from model_adapters.audio_llm.loading import count_stored, pick_device, pick_dtype
+from model_adapters.audio_llm.openings import Openings
+from model_adapters.audio_llm.tree import Opening
 from model_adapters.backbone import resolve
 from model_adapters.read_out import IN_PLACE, TRANSCRIPT_TOKENS, embedded, read_out
 
@@ -42,6 +44,7 @@ class Cascade:
         self.info = info
         self._recogniser = recogniser
         self._llm = model
+        self._openings = Openings(model)
         self._tokenizer = tokenizer
 
     def prepare(self, request: Request) -> Prepared:
@@ -57,26 +60,34 @@ class Cascade:
 
     def generate(self, batch: Sequence[Prepared]) -> list[Response]:
         asked = [prepared.request.settings for prepared in batch]
+        prompts, opening = self._read(batch)
         return answers.generated(
-            self._llm, self._tokenizer, self._prompts(batch), asked, [self._tokenizer.eos_token_id]
+            self._llm, self._tokenizer, prompts, asked, [self._tokenizer.eos_token_id], opening=opening
         )
 
     def score_choices(self, batch: Sequence[Prepared]) -> list[Response]:
-        return answers.weighed(
-            self._llm, self._prompts(batch), [prepared.payload.choices for prepared in batch]
-        )
+        prompts, opening = self._read(batch)
+        choices = [prepared.payload.choices for prepared in batch]
+        return answers.weighed(self._llm, prompts, choices, opening)
 
-    def _prompts(self, batch: Sequence[Prepared]) -> list[Tensor]:
+    def _read(self, batch: Sequence[Prepared]) -> tuple[list[Tensor], Opening]:
+        """Input embeddings [tokens, d] of every prompt, and what all of them begin with."""
+        prompts = self._prompts(batch)
+        opening = self._openings.shared([prompt[:-1] for prompt in prompts])
+        return [embedded(self._llm, prompt) for prompt in prompts], opening
+
+    def _prompts(self, batch: Sequence[Prepared]) -> list[tuple[int, ...]]:
+        """The tokens of every prompt, after hearing its recordings."""
         recordings = [one for prepared in batch for one in prepared.payload.recordings]
         heard = iter(self._recogniser.generate(recordings) if recordings else [])
         return [
-            self._prompt(prepared.request, [next(heard).text or "" for _ in prepared.payload.recordings])
+            read_out(
+                self._tokenizer,
+                prepared.request.messages,
+                [next(heard).text or "" for _ in prepared.payload.recordings],
+            )
             for prepared in batch
         ]
-
-    def _prompt(self, request: Request, transcripts: Sequence[str]) -> Tensor:
-        """Input embeddings [tokens, d]."""
-        return embedded(self._llm, read_out(self._tokenizer, request.messages, transcripts))
 
 
 def load(card: Card, options: LoadOptions) -> Cascade:

@@ -26,6 +26,8 @@ from evalkit.model import (
 from model_adapters import whisper
 from model_adapters.audio_llm import answers, llm
 from model_adapters.audio_llm.loading import count_stored, pick_device, pick_dtype
+from model_adapters.audio_llm.openings import Openings
+from model_adapters.audio_llm.tree import Opening
 from model_adapters.backbone import resolve
 from model_adapters.read_out import IN_PLACE, TRANSCRIPT_TOKENS, embedded, read_out
 from model_adapters.whisper import Recogniser, Recording
@@ -57,6 +59,7 @@ class TranscriptLLM:
         self.info = info
         self._recogniser = recogniser
         self._llm = model
+        self._openings = Openings(model)
         self._tokenizer = tokenizer
         self._stop_tokens = [tokenizer.eos_token_id]
         self._priors: dict[Any, tuple[float, ...]] = {}
@@ -81,25 +84,32 @@ class TranscriptLLM:
                 _named(one.request, weighed) for one, weighed in zip(batch, self._weighed(batch), strict=True)
             ]
         asked = [prepared.request.settings for prepared in batch]
-        prompts = [embedded(self._llm, prompt) for prompt in self._prompts(batch)]
-        return answers.generated(self._llm, self._tokenizer, prompts, asked, self._stop_tokens)
+        prompts = self._prompts(batch)
+        return answers.generated(
+            self._llm,
+            self._tokenizer,
+            [embedded(self._llm, prompt) for prompt in prompts],
+            asked,
+            self._stop_tokens,
+            opening=self._opening(prompts),
+        )
 
     def score_choices(self, batch: Sequence[Prepared]) -> list[Response]:
         """What is summed up in `choice_logprobs` is a difference of log-likelihoods: see the module."""
         return self._weighed(batch)
 
     def _weighed(self, batch: Sequence[Prepared]) -> list[Response]:
-        prompts = [embedded(self._llm, prompt) for prompt in self._prompts(batch)]
         options = [prepared.payload.options for prepared in batch]
+        read = self._read(self._prompts(batch), options)
         return [
             replace(
-                read,
+                after,
                 choice_logprobs=tuple(
-                    after - before
-                    for after, before in zip(read.choice_logprobs, self._prior(prepared), strict=True)
+                    heard - unheard
+                    for heard, unheard in zip(after.choice_logprobs, self._prior(prepared), strict=True)
                 ),
             )
-            for prepared, read in zip(batch, answers.weighed(self._llm, prompts, options), strict=True)
+            for prepared, after in zip(batch, read, strict=True)
         ]
 
     def _prior(self, prepared: Prepared) -> tuple[float, ...]:
@@ -107,9 +117,19 @@ class TranscriptLLM:
         prompt = self._prompt(prepared.request, [""] * len(prepared.request.audios))
         key = prompt, prepared.payload.options
         if key not in self._priors:
-            (unread,) = answers.weighed(self._llm, [embedded(self._llm, prompt)], [prepared.payload.options])
+            (unread,) = self._read([prompt], [prepared.payload.options])
             self._priors[key] = unread.choice_logprobs
         return self._priors[key]
+
+    def _read(
+        self, prompts: Sequence[tuple[int, ...]], options: Sequence[tuple[tuple[int, ...], ...]]
+    ) -> list[Response]:
+        """The options' log-likelihoods after each prompt (token ids)."""
+        inputs = [embedded(self._llm, prompt) for prompt in prompts]
+        return answers.weighed(self._llm, inputs, options, self._opening(prompts))
+
+    def _opening(self, prompts: Sequence[tuple[int, ...]]) -> Opening:
+        return self._openings.shared([prompt[:-1] for prompt in prompts])
 
     def _prompts(self, batch: Sequence[Prepared]) -> list[tuple[int, ...]]:
         """The tokens of every prompt, after hearing what has no transcript."""

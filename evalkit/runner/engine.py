@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
@@ -135,10 +135,10 @@ def made_ahead(
     batch, then all compute.
     """
     if on_cores:
-        return prefetch(batches, make, workers=cores(), ahead=0)
+        return prefetch(batches, make, workers=cores(), ahead=0, source=_source)
     workers = max(1, min(MAX_WORKERS, cores() - 1))
     ahead = (1 + replicas) * max(map(len, batches), default=0) + workers
-    return prefetch(batches, make, workers=workers, ahead=ahead, size=_size)
+    return prefetch(batches, make, workers=workers, ahead=ahead, size=_size, source=_source)
 
 
 def prepared(model: Model, asked: Request | Response) -> Prepared | Response:
@@ -161,6 +161,11 @@ def _torch_threads() -> int:
 def _size(item: WorkItem) -> float:
     """What an item takes of the memory for work ahead: one for an ordinary clip, more for a long one."""
     return max(1.0, item.entry.seconds / ORDINARY_SECONDS)
+
+
+def _source(item: WorkItem) -> Hashable:
+    """The recordings that are read for an item."""
+    return item.audios or item.contents or item.key
 
 
 def answer_batch(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import zip_longest
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -20,11 +21,14 @@ def prefetch(
     workers: int,
     ahead: float,
     size: Callable[[Item], float] = lambda item: 1.0,
+    source: Callable[[Item], Hashable] = id,
 ) -> Iterator[tuple[Sequence[Item], list[Made]]]:
     """Yield every batch with `make(item)` of its items, both in order.
 
     Work is started for the batch being waited for and, after it, until the sizes of the items come to
     `ahead`, whatever the consumer does meanwhile. An exception of `make` is raised here, when its batch is due.
+    source: what `make` reads for an item; workers take items of different sources where they can, since one
+    would wait for the other.
     """
     pool = ThreadPoolExecutor(
         max_workers=workers, thread_name_prefix="evalkit-prepare", initializer=_without_a_team
@@ -33,7 +37,8 @@ def prefetch(
     sizes: deque[float] = deque()
     try:
         for batch in batches:
-            started.append((batch, [pool.submit(make, item) for item in batch]))
+            begun = {at: pool.submit(make, batch[at]) for at in abreast(list(map(source, batch)), workers)}
+            started.append((batch, [begun[at] for at in range(len(batch))]))
             sizes.append(sum(map(size, batch)))
             while sizes and sum(sizes) - sizes[0] >= ahead:
                 sizes.popleft()
@@ -42,6 +47,22 @@ def prefetch(
             yield _finished(*started.popleft())
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def abreast(sources: Sequence[Hashable], workers: int) -> list[int]:
+    """Places in an order in which `workers` neighbours have different sources, and a source's places stay near
+    each other, so that few have to be kept."""
+    groups: dict[Hashable, list[int]] = {}
+    for place, source in enumerate(sources):
+        groups.setdefault(source, []).append(place)
+    each = list(groups.values())
+    return [
+        place
+        for start in range(0, len(each), workers)
+        for row in zip_longest(*each[start : start + workers])
+        for place in row
+        if place is not None
+    ]
 
 
 def cores() -> int:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from evalkit.model import GenerationSettings, Response
 from model_adapters.audio_llm.decoding import Head, choice_logprobs, decode
+from model_adapters.audio_llm.tree import NO_OPENING, Opening
 from model_adapters.stops import until
 
 NOT_FINITE = "the model gave logits that are NaN or infinite"
@@ -22,13 +23,14 @@ def generated(
     asked: Sequence[GenerationSettings],
     stop_tokens: Sequence[int],
     heads: Sequence[Head | None] = (),
+    opening: Opening = NO_OPENING,
 ) -> list[Response]:
     """The text that follows each prompt [n_i, d], up to a stop token or string.
 
-    asked: alike but for their seeds; heads: as `decode` takes them.
+    asked: alike but for their seeds; heads, opening: as `decode` takes them.
     """
     settings, seeds = asked[0], [one.seed for one in asked]
-    written = decode(model, prompts, settings, stop_tokens, seeds=seeds, heads=heads)
+    written = decode(model, prompts, settings, stop_tokens, seeds=seeds, heads=heads, opening=opening)
     responses = []
     for prompt, tokens in zip(prompts, written, strict=True):
         if tokens is None:
@@ -47,9 +49,13 @@ def generated(
 
 
 def weighed(
-    model: Any, prompts: Sequence[Tensor], choices: Sequence[Sequence[Sequence[int]]]
+    model: Any,
+    prompts: Sequence[Tensor],
+    choices: Sequence[Sequence[Sequence[int]]],
+    opening: Opening = NO_OPENING,
 ) -> list[Response]:
-    """The log-likelihood of each of its choices (token ids) after each prompt [n_i, d]."""
+    """The log-likelihood of each of its choices (token ids) after each prompt [n_i, d], which begins with the
+    opening."""
     tokens = [[torch.tensor(choice, device=model.device) for choice in offered] for offered in choices]
     return [
         Response(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from evalkit.model import GenerationSettings
-from model_adapters.audio_llm.tree import Unit, continue_from, read
+from model_adapters.audio_llm.tree import NO_OPENING, Opening, Unit, continue_from, read
 
 # On a GPU the host looks at the tokens once in so many steps, because it must wait for them.
 _STEPS_UNSEEN = 8
@@ -29,15 +29,17 @@ def decode(
     *,
     seeds: Sequence[int] = (),
     heads: Sequence[Head | None] = (),
+    opening: Opening = NO_OPENING,
 ) -> list[list[int] | None]:
     """New tokens for each prompt [n_i, d], without the stop token; a prompt that was cut has the full count.
 
     None where the model's logits were NaN or infinite: what would be picked from them is no answer.
     seeds: for sampling, one for each prompt (default: that of the settings); heads: (key, length) of the
-    beginning that a prompt shares with those of the same key, which is then read once.
+    beginning that a prompt shares with those of the same key, which is then read once; opening: what all of
+    them begin with, as it was read before.
     """
-    units, order = _units(prompts, heads or [None] * len(prompts))
-    hidden, cache, real = continue_from(read(model, units))
+    units, order = _units(prompts, heads or [None] * len(prompts), len(opening))
+    hidden, cache, real = continue_from(read(model, units, opening))
     seeds = seeds or [settings.seed] * len(prompts)
     draws = _draws(settings, [seeds[index] for index in order]).to(hidden.device)
     rows = _Rows(list(range(len(order))), hidden, cache, real, draws)
@@ -46,8 +48,11 @@ def decode(
     return [by_prompt[index] for index in range(len(prompts))]
 
 
-def _units(prompts: Sequence[Tensor], heads: Sequence[Head | None]) -> tuple[list[Unit], list[int]]:
-    """Prompts whose heads have one key as branches of a common trunk; and the prompts' places, leaf by leaf."""
+def _units(
+    prompts: Sequence[Tensor], heads: Sequence[Head | None], opened: int
+) -> tuple[list[Unit], list[int]]:
+    """What follows the first `opened` tokens, prompts whose heads have one key as branches of a common trunk; and
+    the prompts' places, leaf by leaf."""
     groups: dict[Hashable, list[int]] = {}
     for index, head in enumerate(heads):
         groups.setdefault(("alone", index) if head is None else ("shared", head), []).append(index)
@@ -55,10 +60,10 @@ def _units(prompts: Sequence[Tensor], heads: Sequence[Head | None]) -> tuple[lis
     for members in groups.values():
         first, head = prompts[members[0]], heads[members[0]]
         if head is None or len(members) == 1:
-            units.append(Unit(first))
+            units.append(Unit(first[opened:]))
         else:
             cut = min(head[1], *(len(prompts[i]) - 1 for i in members))
-            units.append(Unit(first[:cut], tuple(prompts[i][cut:] for i in members)))
+            units.append(Unit(first[opened:cut], tuple(prompts[i][cut:] for i in members)))
     return units, [index for members in groups.values() for index in members]
 
 
@@ -175,18 +180,22 @@ def _drawn(logits: Tensor, settings: GenerationSettings, draws: Tensor) -> Tenso
 
 @torch.inference_mode()
 def choice_logprobs(
-    model: Any, prompts: Sequence[Tensor], choices: Sequence[Sequence[Tensor]]
+    model: Any,
+    prompts: Sequence[Tensor],
+    choices: Sequence[Sequence[Tensor]],
+    opening: Opening = NO_OPENING,
 ) -> list[list[float]]:
     """Summed log-likelihood (nats) of each of its choices (token ids [m_j]) after each prompt [n_i, d].
 
-    Prompt and choices are read in one pass: the choices are branches of the prompt.
+    Prompt and choices are read in one pass: the choices are branches of the prompt. opening: what all prompts
+    begin with, as it was read before.
     """
     embed = model.get_input_embeddings()
     units = [
-        Unit(prompt, tuple(embed(tokens[:-1]).to(prompt.dtype) for tokens in offered))
+        Unit(prompt[len(opening) :], tuple(embed(tokens[:-1]).to(prompt.dtype) for tokens in offered))
         for prompt, offered in zip(prompts, choices, strict=True)
     ]
-    reading = read(model, units)
+    reading = read(model, units, opening)
     scores = []
     for unit, here, offered in zip(units, reading.places, choices, strict=True):
         end = here.start + len(unit.trunk)

@@ -93,5 +93,6 @@ def merge_lora(model: nn.Module, weights: Mapping[str, Tensor], scale: float) ->
             raise ValueError(
                 f"LoRA for {name!r} has shape {shapes}, which does not give {list(target.shape)}"
             )
-        delta = scale * up.float() @ down.float()
-        target.copy_((target.float() + delta.to(target.device)).to(target.dtype))
+        merged = (scale * up.float() @ down.float()).to(target.device).add_(target)
+        # Not into the weights' own memory: that is the file, and each page of it would be copied first.
+        target.data = merged.to(target.dtype)

@@ -17,9 +17,11 @@ from evalkit.model import Message, ModelInfo, Prepared, Request, Response
 from model_adapters.audio_llm import answers, backward, cost, formula, paper, readout, rerouting
 from model_adapters.audio_llm import encoder as whisper
 from model_adapters.audio_llm.decoding import Head
+from model_adapters.audio_llm.openings import Openings
 from model_adapters.audio_llm.projector import Projector, stack_frames
 from model_adapters.audio_llm.prompt import Segment, render
 from model_adapters.audio_llm.states import StateCache, content_key, encode_once
+from model_adapters.audio_llm.tree import Opening
 
 # Of a window of 30 s features take 0.96 MB.
 MELS_BYTES = 64 * 2**20
@@ -63,6 +65,7 @@ class AudioLLM:
         self.info = info
         end = parts.tokenizer.convert_tokens_to_ids("<|im_end|>")
         self._stop_tokens = [end] if end is not None else [parts.tokenizer.eos_token_id]
+        self._openings = Openings(parts.llm)
         self._segments = lru_cache(TEXTS_KEPT)(self._rendered)
         self._tokens = lru_cache(TEXTS_KEPT)(self._tokenized)
 
@@ -102,12 +105,19 @@ class AudioLLM:
         heads = [self._head(item) for item in inputs]
         parts = self.parts
         return answers.generated(
-            parts.llm, parts.tokenizer, self._prompts(inputs), settings, self._stop_tokens, heads
+            parts.llm,
+            parts.tokenizer,
+            self._prompts(inputs),
+            settings,
+            self._stop_tokens,
+            heads,
+            self._opening(inputs),
         )
 
     def score_choices(self, batch: Sequence[Prepared]) -> list[Response]:
-        prompts = self._prompts([p.payload for p in batch])
-        return answers.weighed(self.parts.llm, prompts, [p.payload.choices for p in batch])
+        inputs = [p.payload for p in batch]
+        choices = [item.choices for item in inputs]
+        return answers.weighed(self.parts.llm, self._prompts(inputs), choices, self._opening(inputs))
 
     def project(self, batch: Sequence[Prepared]) -> list[Projection]:
         return readout.projections(self.parts.projector, self._clip_frames(batch))
@@ -187,6 +197,14 @@ class AudioLLM:
         lengths = [sum(-(-n // stack) for n in audio) for audio in item.frames]
         length = sum(len(s.tokens) if s.audio is None else lengths[s.audio] for s in segments)
         return (segments, item.keys), length
+
+    def _opening(self, inputs: Sequence[Inputs]) -> Opening:
+        """What the prompts have in common before their first audio; the last token of one without any is its own."""
+        firsts = [item.segments[0].tokens for item in inputs]
+        alone = [len(item.segments) == 1 for item in inputs]
+        return self._openings.shared(
+            [tokens[:-1] if only else tokens for tokens, only in zip(firsts, alone, strict=True)]
+        )
 
     @torch.inference_mode()
     def _prompts(self, inputs: Sequence[Inputs]) -> list[Tensor]:

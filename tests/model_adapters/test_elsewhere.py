@@ -36,6 +36,10 @@ DEVICES = [
 TOLERANCE = {ELSEWHERE.type: 1e-5, "cuda": 1e-2}
 WIDTH = 32
 CHOICES = ("yes", "no", "a long answer")
+# Long enough to be read apart from what follows it.
+SYSTEM = Message(
+    "system", ("You are a careful listener. Answer in a few plain words, and say nothing else.",)
+)
 
 
 def tiny_parts(kind: str, tokenizer: Any) -> Parts:
@@ -78,7 +82,7 @@ def asked(clips: Any) -> Callable[..., list[Request]]:
         return [
             Request(
                 str(place),
-                (Message("user", (AudioSlot(0), question)),),
+                (SYSTEM, Message("user", (AudioSlot(0), question))),
                 (audio,),
                 choices,
                 GenerationSettings(**{"max_new_tokens": 12, **settings, "seed": place}),

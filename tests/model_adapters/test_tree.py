@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_llama import tiny_llama
 
-from model_adapters.audio_llm.tree import Unit, continue_from, place, read
+from model_adapters.audio_llm.tree import NO_OPENING, Opening, Unit, continue_from, place, read, read_opening
 
 UNITS = st.lists(
     st.tuples(st.integers(1, 50), st.lists(st.integers(0, 9), max_size=5)), min_size=1, max_size=20
@@ -46,13 +46,15 @@ def units() -> list[Unit]:
     ]
 
 
+@pytest.mark.parametrize("tokens", [(), (5, 3, 8, 90, 2)])
 @torch.inference_mode()
-def test_every_leaf_goes_on_as_if_it_had_been_read_alone(units: list[Unit]) -> None:
+def test_every_leaf_goes_on_as_if_it_had_been_read_alone(units: list[Unit], tokens: tuple[int, ...]) -> None:
     model = tiny_llama()
-    reading = read(model, units)
-    hidden, cache, real = continue_from(reading)
+    opening = read_opening(model, tokens) if tokens else NO_OPENING
+    hidden, cache, real = continue_from(read(model, units, opening))
+    beginning = model.get_input_embeddings()(torch.tensor(tokens, dtype=torch.long))
     leaves = [
-        torch.cat([unit.trunk, *branch])
+        torch.cat([beginning, unit.trunk, *branch])
         for unit in units
         for branch in ([(b,) for b in unit.branches] or [()])
     ]
@@ -69,6 +71,18 @@ def test_units_are_read_in_fewer_positions_than_one_after_the_other(units: list[
     with torch.inference_mode():
         reading = read(tiny_llama(), units)
     assert reading.hidden.shape[:2] == (2, 17)
+
+
+@torch.inference_mode()
+def test_units_of_one_length_follow_an_opening_without_a_mask_and_leave_it_as_it_was() -> None:
+    model = tiny_llama()
+    opening = read_opening(model, (5, 3, 8))
+    kept = Opening(opening.tokens, tuple((keys.clone(), values.clone()) for keys, values in opening.layers))
+    units = [Unit(embeddings(4, seed)) for seed in (1, 2)]
+    beside = read(model, [*units, Unit(embeddings(3, 3))], opening).hidden
+    torch.testing.assert_close(read(model, units, opening).hidden, beside[:2], rtol=1e-4, atol=1e-5)
+    for now, before in zip(opening.layers, kept.layers, strict=True):
+        torch.testing.assert_close(now, before, rtol=0, atol=0)
 
 
 @torch.inference_mode()

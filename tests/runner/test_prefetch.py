@@ -14,7 +14,7 @@ from evalkit.data import open_samples
 from evalkit.model import Model
 from evalkit.runner.engine import Engine, LocalEngine, Preparation
 from evalkit.runner.items import work_items
-from evalkit.runner.prefetch import prefetch
+from evalkit.runner.prefetch import abreast, prefetch
 from evalkit.runner.ray_engine import RayEngine, RayReplicas
 from evalkit.runner.replicas import ReplicaEngine
 
@@ -27,6 +27,25 @@ def test_order_is_kept_whatever_finishes_first() -> None:
     batches = [(3, 1), (2,), (5, 4, 0)]
     made = list(prefetch(batches, make, workers=4, ahead=4))
     assert made == [((3, 1), [30, 10]), ((2,), [20]), ((5, 4, 0), [50, 40, 0])]
+
+
+def test_two_workers_begin_with_different_recordings_and_keep_few() -> None:
+    assert abreast("aaabbbccc", 2) == [0, 3, 1, 4, 2, 5, 6, 7, 8]
+    assert abreast("aab", 1) == [0, 1, 2]
+    assert abreast("abcd", 3) == [0, 1, 2, 3]
+
+
+def test_a_worker_does_not_wait_for_a_recording_that_another_reads() -> None:
+    met = threading.Barrier(2, timeout=30)
+
+    def make(item: tuple[str, int]) -> str:
+        if item[1] == 0:
+            met.wait()  # both recordings are begun at once, though their questions stand one after the other
+        return item[0]
+
+    batch = [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+    [(_, made)] = prefetch([batch], make, workers=2, ahead=0, source=lambda item: item[0])
+    assert made == ["a", "a", "b", "b"]
 
 
 def test_work_goes_ahead_but_not_further_than_allowed() -> None:
