@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,8 +24,13 @@ from evalkit.tasks.schema import AudioRef, Sample, Task
 
 HASH_WORKERS = min(4, os.cpu_count() or 1)
 HASH_CHUNK = 64
+# Seconds of the average clip from which on hashing takes longer than finding out what to hash.
+LONG_TO_HASH = 10.0
 # Stands for the content hash of audio that cannot be read.
 UNREADABLE = "unreadable"
+
+# One for all samples: an empty dictionary takes as much memory as an answer.
+_NO_FIELDS: Mapping[str, Any] = {}
 
 AudioPlace = tuple[int, int]
 
@@ -33,15 +39,15 @@ AudioPlace = tuple[int, int]
 class WorkItem:
     """One answer that is due. Small plain data: samples and their audio are read when their turn comes.
 
-    entry: its journal line, still without the response; length: in tokens, estimated; drawn_from: what
-    the seed for sampling is made of, its own for each sample and repeat; contents: hashes of the sample's
+    entry: its journal line, still without the response; length: in tokens, estimated; seeds: those of the
+    task and the run, of which each sample and repeat makes its own for sampling; contents: hashes of the sample's
     audio, alike for all questions about the same; audios: for the setting `shuffled`, whose audio the
     model is to hear, as (index of the sample, place among its audios).
     """
 
     entry: JournalEntry
     length: float
-    drawn_from: str
+    seeds: str
     contents: tuple[str, ...] = ()
     audios: tuple[AudioPlace, ...] | None = None
 
@@ -51,7 +57,7 @@ class WorkItem:
 
     @property
     def seed(self) -> int:
-        return _seed(self.drawn_from)
+        return _seed(f"{self.seeds}:{self.entry.repeat}:{self.entry.id}")
 
     def answered(self, response: Response) -> JournalEntry:
         return replace(self.entry, response=response)
@@ -66,13 +72,13 @@ def work_items(task: Task, samples: Sequence[Sample], audio: AudioSetting, seed:
     """
     asked = remembered(task, samples, lambda: list(_all_asked(task, samples)))
     others = _shuffled(asked, seed) if audio == "shuffled" else {}
+    seeds = f"{task.generation.seed}:{seed}"
     items = []
     for one in asked:
         audios = tuple(others[content] for content in one.contents) if audio == "shuffled" else None
         for repeat in range(task.repeats):
             entry = replace(one.entry, repeat=repeat) if repeat else one.entry
-            drawn_from = f"{task.generation.seed}:{seed}:{repeat}:{entry.id}"
-            items.append(WorkItem(entry, one.length, drawn_from, one.contents, audios))
+            items.append(WorkItem(entry, one.length, seeds, one.contents, audios))
     return tuple(items)
 
 
@@ -105,15 +111,22 @@ def _shuffled(asked: Sequence[Asked], seed: int) -> dict[str, AudioPlace]:
 
 
 def _all_asked(task: Task, samples: Sequence[Sample]) -> Iterator[Asked]:
-    """In order, a chunk at a time in worker threads: most of it is reading and hashing files."""
+    """In order, a chunk at a time, in several threads where most of it is waiting for storage or hashing."""
     known: dict[tuple[Path, str], str] = {}
 
     def ask(start: int) -> list[Asked]:
         chunk = range(start, min(start + HASH_CHUNK, len(samples)))
         return [_ask(task, samples[index], index, known) for index in chunk]
 
-    with ThreadPoolExecutor(max_workers=HASH_WORKERS, thread_name_prefix="evalkit-hash") as pool:
-        for chunk in pool.map(ask, range(0, len(samples), HASH_CHUNK)):
+    began, worked = time.perf_counter(), time.thread_time()
+    first = ask(0)
+    waited = time.perf_counter() - began > 2 * (time.thread_time() - worked)
+    yield from first
+    large = sum(one.entry.seconds for one in first) > LONG_TO_HASH * len(first)
+    # Threads that read short files which are at hand get in each other's way at Python's lock: twice the time.
+    workers = HASH_WORKERS if waited or large else 1
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="evalkit-hash") as pool:
+        for chunk in pool.map(ask, range(HASH_CHUNK, len(samples), HASH_CHUNK)):
             yield from chunk
 
 
@@ -162,10 +175,10 @@ def _messages(task: Task, sample: Sample) -> tuple[Message, ...]:
         return ()
 
 
-def _kept_fields(task: Task, fields: Mapping[str, Any]) -> dict[str, Any]:
+def _kept_fields(task: Task, fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """What scoring and slices may ask for later, as JSON has it."""
     names = dict.fromkeys((*task.meta.slices, task.meta.transcript))
-    return {name: _plain(fields[name]) for name in names if name in fields}
+    return {name: _plain(fields[name]) for name in names if name in fields} or _NO_FIELDS
 
 
 def _plain(value: Any) -> Any:
