@@ -129,7 +129,7 @@ class TranscriptLLM:
         return answers.weighed(self._llm, inputs, options, self._opening(prompts))
 
     def _opening(self, prompts: Sequence[tuple[int, ...]]) -> Opening:
-        return self._openings.shared([prompt[:-1] for prompt in prompts])
+        return self._openings.shared([prompt[:-1] for prompt in prompts], max(map(len, prompts)))
 
     def _prompts(self, batch: Sequence[Prepared]) -> list[tuple[int, ...]]:
         """The tokens of every prompt, after hearing what has no transcript."""

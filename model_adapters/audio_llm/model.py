@@ -104,20 +104,16 @@ class AudioLLM:
         settings = [p.request.settings for p in batch]
         heads = [self._head(item) for item in inputs]
         parts = self.parts
+        prompts = self._prompts(inputs)
+        opening = self._opening(inputs, prompts)
         return answers.generated(
-            parts.llm,
-            parts.tokenizer,
-            self._prompts(inputs),
-            settings,
-            self._stop_tokens,
-            heads,
-            self._opening(inputs),
+            parts.llm, parts.tokenizer, prompts, settings, self._stop_tokens, heads, opening
         )
 
     def score_choices(self, batch: Sequence[Prepared]) -> list[Response]:
         inputs = [p.payload for p in batch]
-        choices = [item.choices for item in inputs]
-        return answers.weighed(self.parts.llm, self._prompts(inputs), choices, self._opening(inputs))
+        prompts, choices = self._prompts(inputs), [item.choices for item in inputs]
+        return answers.weighed(self.parts.llm, prompts, choices, self._opening(inputs, prompts))
 
     def project(self, batch: Sequence[Prepared]) -> list[Projection]:
         return readout.projections(self.parts.projector, self._clip_frames(batch))
@@ -198,13 +194,13 @@ class AudioLLM:
         length = sum(len(s.tokens) if s.audio is None else lengths[s.audio] for s in segments)
         return (segments, item.keys), length
 
-    def _opening(self, inputs: Sequence[Inputs]) -> Opening:
-        """What the prompts have in common before their first audio; the last token of one without any is its own."""
-        firsts = [item.segments[0].tokens for item in inputs]
-        alone = [len(item.segments) == 1 for item in inputs]
-        return self._openings.shared(
-            [tokens[:-1] if only else tokens for tokens, only in zip(firsts, alone, strict=True)]
-        )
+    def _opening(self, inputs: Sequence[Inputs], prompts: Sequence[Tensor]) -> Opening:
+        """What the prompts have in common before their first audio."""
+        firsts = [
+            item.segments[0].tokens if len(item.segments) > 1 else item.segments[0].tokens[:-1]
+            for item in inputs
+        ]
+        return self._openings.shared(firsts, max(map(len, prompts)))
 
     @torch.inference_mode()
     def _prompts(self, inputs: Sequence[Inputs]) -> list[Tensor]:

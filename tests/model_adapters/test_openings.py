@@ -14,39 +14,52 @@ from model_adapters.audio_llm import openings
 from model_adapters.audio_llm.config import ProjectorConfig
 from model_adapters.audio_llm.llm import embedding_norm
 from model_adapters.audio_llm.model import AudioLLM, Parts
-from model_adapters.audio_llm.openings import HELD, WORTH_READING, Openings
+from model_adapters.audio_llm.openings import HELD, SHARE, Openings
 from model_adapters.audio_llm.projector import Projector
 from model_adapters.audio_llm.prompt import CHATML
 from model_adapters.audio_llm.tree import Opening, read_opening
 
 SYSTEM = "You are a careful listener. Answer in a few plain words, and say nothing about how you found out."
-BEGINNING = tuple(range(WORTH_READING))
+BEGINNING = tuple(range(8))
+
+
+def shared(held: Openings, *beginnings: tuple[int, ...], longest: int = 40) -> Opening:
+    return held.shared(beginnings, longest)
 
 
 def test_prompts_share_what_all_of_them_begin_with() -> None:
-    found = Openings(tiny_llama()).shared([(*BEGINNING, 50, 51), (*BEGINNING, 50, 60), (*BEGINNING, 50)])
+    found = shared(Openings(tiny_llama()), (*BEGINNING, 50, 51), (*BEGINNING, 50, 60), (*BEGINNING, 50))
     assert found.tokens == (*BEGINNING, 50)
     assert {keys.shape[2] for layer in found.layers for keys in layer} == {len(found)}
 
 
-@pytest.mark.parametrize("beginnings", [[BEGINNING[:-1]], [BEGINNING, (90,)], [(), BEGINNING]])
-def test_a_few_tokens_are_read_beside_the_others(beginnings: list[tuple[int, ...]]) -> None:
-    assert len(Openings(tiny_llama()).shared(beginnings)) == 0
+@pytest.mark.parametrize(
+    "beginnings", [((1, 2), (2, 2)), ((), BEGINNING), (BEGINNING,)], ids=["others", "audio first", "alone"]
+)
+def test_prompts_that_begin_differently_share_nothing(beginnings: tuple[tuple[int, ...], ...]) -> None:
+    assert len(shared(Openings(tiny_llama()), *beginnings)) == 0
 
 
-def test_a_prompt_by_itself_follows_what_earlier_ones_shared() -> None:
+def test_a_few_tokens_before_a_long_recording_are_read_with_it() -> None:
     held = Openings(tiny_llama())
-    shared = held.shared([(*BEGINNING, 50), (*BEGINNING, 60)])
-    assert held.shared([(*BEGINNING, 70, 71)]) is shared
+    assert len(shared(held, BEGINNING, BEGINNING, longest=int(len(BEGINNING) / SHARE))) == len(BEGINNING)
+    assert len(shared(held, BEGINNING, BEGINNING, longest=int(len(BEGINNING) / SHARE) + 1)) == 0
+
+
+def test_a_prompt_by_itself_shares_with_the_one_before() -> None:
+    held = Openings(tiny_llama())
+    first = shared(held, (*BEGINNING, 50), (*BEGINNING, 60))
+    assert shared(held, (*BEGINNING, 70, 71)) is first
+    assert shared(held, (*BEGINNING, 70, 72)).tokens == (*BEGINNING, 70)
 
 
 def test_the_last_openings_are_kept() -> None:
     held = Openings(tiny_llama())
-    first = held.shared([BEGINNING])
-    assert held.shared([BEGINNING, (*BEGINNING, 7)]) is first
+    first = shared(held, BEGINNING, BEGINNING)
+    assert shared(held, BEGINNING, (*BEGINNING, 7)) is first
     for token in range(HELD):
-        held.shared([(*BEGINNING, token)] * 2)
-    assert held.shared([BEGINNING]) is not first
+        shared(held, (*BEGINNING, token), (*BEGINNING, token))
+    assert shared(held, BEGINNING, BEGINNING) is not first
 
 
 def requests(clips: Any, choices: tuple[str, ...]) -> list[Request]:
@@ -93,7 +106,7 @@ def test_answers_are_those_of_prompts_read_whole_and_the_system_message_is_read_
     monkeypatch.setattr(openings, "read_opening", counted)
     together, alone = _answers(model, [prepared]), _answers(model, [[one] for one in prepared])
     assert read == [f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"]
-    monkeypatch.setattr(openings, "WORTH_READING", float("inf"))
+    monkeypatch.setattr(openings, "SHARE", 1.0)
     whole = _answers(plain, [prepared])
     for found in (together, alone):
         assert [one.text for one in found] == [one.text for one in whole]
