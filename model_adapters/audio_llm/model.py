@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from evalkit.inside import Projection, ProjectorCost, Rerouting, Supervised
-from evalkit.model import Message, ModelInfo, Prepared, Request, Response
+from evalkit.model import ModelInfo, Prepared, Request, Response
 from model_adapters.audio_llm import answers, backward, cost, formula, paper, readout, rerouting
 from model_adapters.audio_llm import encoder as whisper
 from model_adapters.audio_llm.decoding import Head
@@ -26,7 +26,7 @@ from model_adapters.audio_llm.tree import Opening
 # Of a window of 30 s features take 0.96 MB.
 MELS_BYTES = 64 * 2**20
 # Prompts and choices whose tokens are kept: those of a task are alike, or come from a short list.
-TEXTS_KEPT = 4_096
+TEXTS_KEPT = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,12 @@ class AudioLLM:
         end = parts.tokenizer.convert_tokens_to_ids("<|im_end|>")
         self._stop_tokens = [end] if end is not None else [parts.tokenizer.eos_token_id]
         self._openings = Openings(parts.llm)
-        self._segments = lru_cache(TEXTS_KEPT)(self._rendered)
-        self._tokens = lru_cache(TEXTS_KEPT)(self._tokenized)
+        tokenizer, template = parts.tokenizer, parts.chat_template
+        # Not methods of this object, which would then hold itself, and its weights, in memory.
+        self._segments = lru_cache(TEXTS_KEPT)(lambda messages: render(tokenizer, messages, template))
+        self._tokens = lru_cache(TEXTS_KEPT)(
+            lambda text: tuple(tokenizer(text, add_special_tokens=False).input_ids)
+        )
 
     def prepare(self, request: Request) -> Prepared:
         for audio in request.audios:
@@ -81,12 +85,6 @@ class AudioLLM:
         stack = self.parts.projector.config.stack
         length = sum(len(s.tokens) for s in segments) + sum(-(-n // stack) for f in frames for n in f)
         return Prepared(request, Inputs(segments, cuts, mels, frames, keys, choices), length)
-
-    def _rendered(self, messages: tuple[Message, ...]) -> tuple[Segment, ...]:
-        return render(self.parts.tokenizer, messages, self.parts.chat_template)
-
-    def _tokenized(self, choice: str) -> tuple[int, ...]:
-        return tuple(self.parts.tokenizer(choice, add_special_tokens=False).input_ids)
 
     def _needed(self, key: bytes, cut: NDArray[np.float32]) -> Tensor | None:
         """The features of a window that is still to be encoded."""

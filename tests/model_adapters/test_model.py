@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -57,6 +59,18 @@ def test_eight_together_answer_as_one_by_one(model: AudioLLM, requests: list[Req
     assert len({r.text for r in together}) > 1
     assert all(r.output_tokens <= 5 and r.input_tokens > 20 for r in together)
     assert {r.finish_reason for r in together if r.output_tokens == 5} <= {"length"}
+
+
+def test_a_model_is_gone_as_soon_as_nobody_holds_it(parts: Parts, clips: Any) -> None:
+    gc.disable()
+    try:
+        model = AudioLLM(parts, ModelInfo("random", "0", "cpu", "float32"))
+        model.generate([model.prepare(request(audio(clip))) for clip in clips(2)])
+        gone = weakref.ref(model)
+        del model
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_the_features_of_a_clip_are_made_once_for_all_its_questions(
