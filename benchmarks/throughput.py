@@ -233,12 +233,13 @@ def shown(answer: Response | str | int) -> str | int | None:
 
 
 def forget(model: Any) -> None:
-    """Drop features and encoder states, so that no loop profits from the one before."""
+    """Drop features, encoder states, tokens and openings, so that no loop profits from the one before."""
     if hasattr(model, "parts"):
-        from model_adapters.audio_llm.model import MELS_BYTES
+        from model_adapters.audio_llm.model import MELS_BYTES, AudioLLM
         from model_adapters.audio_llm.states import StateCache
 
-        model.parts = replace(model.parts, states=StateCache(), mels=StateCache(MELS_BYTES))
+        parts = replace(model.parts, states=StateCache(), mels=StateCache(MELS_BYTES))
+        vars(model).update(vars(AudioLLM(parts, model.info)))
 
 
 if __name__ == "__main__":

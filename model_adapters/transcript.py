@@ -99,27 +99,29 @@ class TranscriptLLM:
         return self._weighed(batch)
 
     def _weighed(self, batch: Sequence[Prepared]) -> list[Response]:
-        options = [prepared.payload.options for prepared in batch]
-        read = self._read(self._prompts(batch), options)
+        prompts = self._prompts(batch)
+        read = self._read(prompts, [prepared.payload.options for prepared in batch])
         return [
-            replace(
-                after,
-                choice_logprobs=tuple(
-                    heard - unheard
-                    for heard, unheard in zip(after.choice_logprobs, self._prior(prepared), strict=True)
-                ),
-            )
-            for prepared, after in zip(batch, read, strict=True)
+            replace(after, choice_logprobs=self._gained(prepared, prompt, after.choice_logprobs))
+            for prepared, prompt, after in zip(batch, prompts, read, strict=True)
         ]
 
-    def _prior(self, prepared: Prepared) -> tuple[float, ...]:
+    def _gained(
+        self, prepared: Prepared, prompt: tuple[int, ...], after: tuple[float, ...]
+    ) -> tuple[float, ...]:
+        """How much likelier (nats) the transcript made each option; 0 where it is empty, whatever was rounded."""
+        unread = self._prompt(prepared.request, [""] * len(prepared.request.audios))
+        if prompt == unread:
+            return (0.0,) * len(after)
+        before = self._prior(unread, prepared.payload.options)
+        return tuple(one - other for one, other in zip(after, before, strict=True))
+
+    def _prior(self, unread: tuple[int, ...], options: tuple[tuple[int, ...], ...]) -> tuple[float, ...]:
         """The options' log-likelihoods after an empty transcript; most samples of a task share them."""
-        prompt = self._prompt(prepared.request, [""] * len(prepared.request.audios))
-        key = prompt, prepared.payload.options
-        if key not in self._priors:
-            (unread,) = self._read([prompt], [prepared.payload.options])
-            self._priors[key] = unread.choice_logprobs
-        return self._priors[key]
+        if (unread, options) not in self._priors:
+            (response,) = self._read([unread], [options])
+            self._priors[unread, options] = response.choice_logprobs
+        return self._priors[unread, options]
 
     def _read(
         self, prompts: Sequence[tuple[int, ...]], options: Sequence[tuple[tuple[int, ...], ...]]

@@ -24,6 +24,8 @@ from evalkit.tasks.schema import AudioRef, Sample, Task
 
 HASH_WORKERS = min(4, os.cpu_count() or 1)
 HASH_CHUNK = 64
+# After so many samples it is seen whether more threads pay.
+HASH_ROUND = 8 * HASH_CHUNK
 # Seconds of the average clip from which on hashing takes longer than finding out what to hash.
 LONG_TO_HASH = 10.0
 # Stands for the content hash of audio that cannot be read.
@@ -118,16 +120,17 @@ def _all_asked(task: Task, samples: Sequence[Sample]) -> Iterator[Asked]:
         chunk = range(start, min(start + HASH_CHUNK, len(samples)))
         return [_ask(task, samples[index], index, known) for index in chunk]
 
-    began, worked = time.perf_counter(), time.thread_time()
-    first = ask(0)
-    waited = time.perf_counter() - began > 2 * (time.thread_time() - worked)
-    yield from first
-    large = sum(one.entry.seconds for one in first) > LONG_TO_HASH * len(first)
     # Threads that read short files which are at hand get in each other's way at Python's lock: twice the time.
-    workers = HASH_WORKERS if waited or large else 1
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="evalkit-hash") as pool:
-        for chunk in pool.map(ask, range(HASH_CHUNK, len(samples), HASH_CHUNK)):
-            yield from chunk
+    workers = 1
+    for start in range(0, len(samples), HASH_ROUND):
+        began, worked = time.perf_counter(), time.process_time()
+        chunks = range(start, min(start + HASH_ROUND, len(samples)), HASH_CHUNK)
+        with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="evalkit-hash") as pool:
+            found = [one for chunk in pool.map(ask, chunks) for one in chunk]
+        waited = time.perf_counter() - began > 2 * (time.process_time() - worked)
+        if waited or sum(one.entry.seconds for one in found) > LONG_TO_HASH * len(found):
+            workers = HASH_WORKERS
+        yield from found
 
 
 def _ask(task: Task, sample: Sample, index: int, known: dict[tuple[Path, str], str]) -> Asked:

@@ -65,6 +65,6 @@ def weighed(
             input_tokens=len(prompt),
         )
         for prompt, offered, scores in zip(
-            prompts, choices, choice_logprobs(model, prompts, tokens), strict=True
+            prompts, choices, choice_logprobs(model, prompts, tokens, opening), strict=True
         )
     ]

@@ -26,7 +26,7 @@ from model_adapters.audio_llm.tree import Opening
 # Of a window of 30 s features take 0.96 MB.
 MELS_BYTES = 64 * 2**20
 # Prompts and choices whose tokens are kept: those of a task are alike, or come from a short list.
-TEXTS_KEPT = 1_024
+TEXTS_KEPT = 256
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,6 @@ from typing import Any
 
 from model_adapters.audio_llm.tree import NO_OPENING, Opening, read_opening
 
-# Of the longest prompt: behind less it is not worth the mask, without which prompts alone can be read.
-SHARE = 0.02
 HELD = 4
 
 
@@ -20,20 +18,19 @@ class Openings:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._held: OrderedDict[tuple[int, ...], Opening] = OrderedDict()
-        self._before: tuple[int, ...] = ()
 
     def shared(self, beginnings: Sequence[Sequence[int]], longest: int) -> Opening:
         """The tokens that all of these begin with, read now or before; no opening where they are few.
 
         beginnings: of each prompt the tokens up to its first audio, or all but the last of one without audio. What
-        is the task's and what the sample's own cannot be told from one prompt; it is compared with the one before.
+        is the task's and what the sample's own cannot be told from one prompt, which follows what others shared.
         longest: tokens of the longest prompt.
         """
-        earlier = [self._before] if len(beginnings) == 1 else []
-        self._before = tuple(beginnings[-1])
-        alike = takewhile(lambda column: len(set(column)) == 1, zip(*beginnings, *earlier, strict=False))
+        alike = takewhile(lambda column: len(set(column)) == 1, zip(*beginnings, strict=False))
         tokens = tuple(first for first, *_ in alike)
-        if len(tokens) < SHARE * longest:
+        if len(beginnings) == 1:
+            tokens = max((one for one in self._held if one == tokens[: len(one)]), key=len, default=())
+        if not tokens or len(tokens) < _cost_of_a_mask(longest, self._model.config.hidden_size):
             return NO_OPENING
         if tokens not in self._held:
             self._held[tokens] = read_opening(self._model, tokens)
@@ -41,3 +38,9 @@ class Openings:
                 self._held.popitem(last=False)
         self._held.move_to_end(tokens)
         return self._held[tokens]
+
+
+def _cost_of_a_mask(longest: int, width: int) -> float:
+    """In tokens. Behind an opening a prompt is read with a mask, and looks at all its positions instead of half of
+    them on average: n d more multiplications a position and layer, beside the 12 d^2 of a layer's weights."""
+    return longest**2 / (12 * width)

@@ -14,10 +14,10 @@ from model_adapters.audio_llm import openings
 from model_adapters.audio_llm.config import ProjectorConfig
 from model_adapters.audio_llm.llm import embedding_norm
 from model_adapters.audio_llm.model import AudioLLM, Parts
-from model_adapters.audio_llm.openings import HELD, SHARE, Openings
+from model_adapters.audio_llm.openings import HELD, Openings
 from model_adapters.audio_llm.projector import Projector
 from model_adapters.audio_llm.prompt import CHATML
-from model_adapters.audio_llm.tree import Opening, read_opening
+from model_adapters.audio_llm.tree import NO_OPENING, Opening, read_opening
 
 SYSTEM = "You are a careful listener. Answer in a few plain words, and say nothing about how you found out."
 BEGINNING = tuple(range(8))
@@ -33,24 +33,23 @@ def test_prompts_share_what_all_of_them_begin_with() -> None:
     assert {keys.shape[2] for layer in found.layers for keys in layer} == {len(found)}
 
 
-@pytest.mark.parametrize(
-    "beginnings", [((1, 2), (2, 2)), ((), BEGINNING), (BEGINNING,)], ids=["others", "audio first", "alone"]
-)
+@pytest.mark.parametrize("beginnings", [((1, 2), (2, 2)), ((), BEGINNING)], ids=["others", "audio first"])
 def test_prompts_that_begin_differently_share_nothing(beginnings: tuple[tuple[int, ...], ...]) -> None:
     assert len(shared(Openings(tiny_llama()), *beginnings)) == 0
 
 
-def test_a_few_tokens_before_a_long_recording_are_read_with_it() -> None:
-    held = Openings(tiny_llama())
-    assert len(shared(held, BEGINNING, BEGINNING, longest=int(len(BEGINNING) / SHARE))) == len(BEGINNING)
-    assert len(shared(held, BEGINNING, BEGINNING, longest=int(len(BEGINNING) / SHARE) + 1)) == 0
+def test_a_few_tokens_before_a_long_recording_are_not_worth_a_mask() -> None:
+    held, width = Openings(tiny_llama()), 32
+    limit = int((len(BEGINNING) * 12 * width) ** 0.5)
+    assert len(shared(held, BEGINNING, BEGINNING, longest=limit)) == len(BEGINNING)
+    assert len(shared(held, BEGINNING, BEGINNING, longest=limit + 1)) == 0
 
 
-def test_a_prompt_by_itself_shares_with_the_one_before() -> None:
+def test_a_prompt_by_itself_follows_what_others_shared() -> None:
     held = Openings(tiny_llama())
+    assert len(shared(held, (*BEGINNING, 70, 71))) == 0
     first = shared(held, (*BEGINNING, 50), (*BEGINNING, 60))
     assert shared(held, (*BEGINNING, 70, 71)) is first
-    assert shared(held, (*BEGINNING, 70, 72)).tokens == (*BEGINNING, 70)
 
 
 def test_the_last_openings_are_kept() -> None:
@@ -104,10 +103,20 @@ def test_answers_are_those_of_prompts_read_whole_and_the_system_message_is_read_
         return read_opening(llm, tokens)
 
     monkeypatch.setattr(openings, "read_opening", counted)
-    together, alone = _answers(model, [prepared]), _answers(model, [[one] for one in prepared])
+    positions: list[int] = []
+    hook = smollm[0].model.register_forward_pre_hook(
+        lambda module, args, given: positions.append(given["inputs_embeds"].shape[:2].numel()),
+        with_kwargs=True,
+    )
+    together = _answers(model, [prepared])
+    behind = positions[1]  # after the system message itself
+    alone = _answers(model, [[one] for one in prepared])
     assert read == [f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"]
-    monkeypatch.setattr(openings, "SHARE", 1.0)
+    monkeypatch.setattr(Openings, "shared", lambda held, beginnings, longest: NO_OPENING)
+    positions.clear()
     whole = _answers(plain, [prepared])
+    hook.remove()
+    assert behind < positions[0]
     for found in (together, alone):
         assert [one.text for one in found] == [one.text for one in whole]
         assert [one.input_tokens for one in found] == [one.cost for one in prepared]

@@ -36,16 +36,24 @@ def test_two_workers_begin_with_different_recordings_and_keep_few() -> None:
 
 
 def test_a_worker_does_not_wait_for_a_recording_that_another_reads() -> None:
-    met = threading.Barrier(2, timeout=30)
+    both, read = threading.Barrier(2, timeout=10), {"a": threading.Event(), "b": threading.Event()}
 
     def make(item: tuple[str, int]) -> str:
-        if item[1] == 0:
-            met.wait()  # both recordings are begun at once, though their questions stand one after the other
-        return item[0]
+        recording, question = item
+        if question == 0:
+            both.wait()  # until the other recording is begun, too
+            read[recording].set()
+        assert read[recording].wait(10)
+        return recording
 
     batch = [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
     [(_, made)] = prefetch([batch], make, workers=2, ahead=0, source=lambda item: item[0])
     assert made == ["a", "a", "b", "b"]
+    both.reset()
+    for event in read.values():
+        event.clear()
+    with pytest.raises(threading.BrokenBarrierError):
+        list(prefetch([batch], make, workers=2, ahead=0, source=lambda item: None))
 
 
 def test_work_goes_ahead_but_not_further_than_allowed() -> None:
