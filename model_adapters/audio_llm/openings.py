@@ -22,14 +22,13 @@ class Openings:
     def shared(self, beginnings: Sequence[Sequence[int]], longest: int) -> Opening:
         """The tokens that all of these begin with, read now or before; no opening where they are few.
 
-        beginnings: of each prompt the tokens up to its first audio, or all but the last of one without audio. What
-        is the task's and what the sample's own cannot be told from one prompt, which follows what others shared.
-        longest: tokens of the longest prompt.
+        beginnings: of each prompt the tokens up to its first audio, or all but the last of one without audio; of
+        one prompt alone it cannot be told what others share. longest: tokens of the longest prompt.
         """
+        if len(beginnings) == 1:
+            return NO_OPENING
         alike = takewhile(lambda column: len(set(column)) == 1, zip(*beginnings, strict=False))
         tokens = tuple(first for first, *_ in alike)
-        if len(beginnings) == 1:
-            tokens = max((one for one in self._held if one == tokens[: len(one)]), key=len, default=())
         if not tokens or len(tokens) < _cost_of_a_mask(longest, self._model.config.hidden_size):
             return NO_OPENING
         if tokens not in self._held:
