@@ -29,7 +29,8 @@ class Openings:
             return NO_OPENING
         alike = takewhile(lambda column: len(set(column)) == 1, zip(*beginnings, strict=False))
         tokens = tuple(first for first, *_ in alike)
-        if not tokens or len(tokens) < _cost_of_a_mask(longest, self._model.config.hidden_size):
+        width = self._model.get_input_embeddings().weight.shape[1]
+        if not tokens or len(tokens) < _cost_of_a_mask(longest, width):
             return NO_OPENING
         if tokens not in self._held:
             self._held[tokens] = read_opening(self._model, tokens)
