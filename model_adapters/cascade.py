@@ -73,8 +73,7 @@ class Cascade:
     def _read(self, batch: Sequence[Prepared]) -> tuple[list[Tensor], Opening]:
         """Input embeddings [tokens, d] of every prompt, and what all of them begin with."""
         prompts = self._prompts(batch)
-        opening = self._openings.shared([prompt[:-1] for prompt in prompts], max(map(len, prompts)))
-        return [embedded(self._llm, prompt) for prompt in prompts], opening
+        return [embedded(self._llm, prompt) for prompt in prompts], self._openings.of_texts(prompts)
 
     def _prompts(self, batch: Sequence[Prepared]) -> list[tuple[int, ...]]:
         """The tokens of every prompt, after hearing its recordings."""

@@ -27,7 +27,6 @@ from model_adapters import whisper
 from model_adapters.audio_llm import answers, llm
 from model_adapters.audio_llm.loading import count_stored, pick_device, pick_dtype
 from model_adapters.audio_llm.openings import Openings
-from model_adapters.audio_llm.tree import Opening
 from model_adapters.backbone import resolve
 from model_adapters.read_out import IN_PLACE, TRANSCRIPT_TOKENS, embedded, read_out
 from model_adapters.whisper import Recogniser, Recording
@@ -91,7 +90,7 @@ class TranscriptLLM:
             [embedded(self._llm, prompt) for prompt in prompts],
             asked,
             self._stop_tokens,
-            opening=self._opening(prompts),
+            opening=self._openings.of_texts(prompts),
         )
 
     def score_choices(self, batch: Sequence[Prepared]) -> list[Response]:
@@ -128,10 +127,7 @@ class TranscriptLLM:
     ) -> list[Response]:
         """The options' log-likelihoods after each prompt (token ids)."""
         inputs = [embedded(self._llm, prompt) for prompt in prompts]
-        return answers.weighed(self._llm, inputs, options, self._opening(prompts))
-
-    def _opening(self, prompts: Sequence[tuple[int, ...]]) -> Opening:
-        return self._openings.shared([prompt[:-1] for prompt in prompts], max(map(len, prompts)))
+        return answers.weighed(self._llm, inputs, options, self._openings.of_texts(prompts))
 
     def _prompts(self, batch: Sequence[Prepared]) -> list[tuple[int, ...]]:
         """The tokens of every prompt, after hearing what has no transcript."""

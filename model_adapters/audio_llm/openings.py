@@ -39,6 +39,10 @@ class Openings:
         self._held.move_to_end(tokens)
         return self._held[tokens]
 
+    def of_texts(self, prompts: Sequence[Sequence[int]]) -> Opening:
+        """What whole prompts without audio begin with; each keeps its last token for itself."""
+        return self.shared([prompt[:-1] for prompt in prompts], max(map(len, prompts)))
+
 
 def _cost_of_a_mask(longest: int, width: int) -> float:
     """In tokens. Behind an opening a prompt is read with a mask, and looks at all its positions instead of half of
